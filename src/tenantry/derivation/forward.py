@@ -62,6 +62,7 @@ class Deriver(ParentPairs):
             columns = made.with_fallbacks() if made.fallbacks else idents(made.names)
             return f"select {columns}, {ours('key')}\n  from (\n{body}\n  ) d"
         self._check_flags(made)
+        self._left_flags(made)
         if made.packed:
             made.inner.append((ours("flags"), f"array[{', '.join(made.packed)}]::boolean[]"))
         made.inner.append((ours("row"), f"(s.*)::{ident(self._source, mapping.source.name)}"))
@@ -100,6 +101,23 @@ class Deriver(ParentPairs):
                 assert by_default is not None
                 made.inner.append((left_out, f"({by_default.default or 'null'})::{by_default.type}"))
             made.problems.append((f"rule_broken:{check.name}", f"({check.expression}) is false"))
+
+    def _left_flags(self, made: JudgedSelect) -> None:
+        """Flag rows that name no row of a table that is left where it is."""
+        mapping, left = made.mapping, self.project.manifest.source.left
+        for fk in mapping.target.foreign_keys:
+            if fk.ref_schema != self._source or fk.ref_table not in left or not set(fk.columns) <= set(made.names):
+                continue
+            given = " and ".join(f"{ident(name)} is not null" for name in fk.columns)
+            same = " and ".join(
+                f"named_row.{ident(there)} = z.{ident(here)}"
+                for here, there in zip(fk.columns, fk.ref_columns, strict=True)
+            )
+            missing = (
+                f"({given} and not exists (select from (select {idents(fk.columns)}) z"
+                f" join {ident(self._source, fk.ref_table)} named_row on {same}))"
+            )
+            made.problems.append((f"reference_missing:{fk.columns[-1]}", missing))
 
     def _reference_column(self, column: MappedColumn, made: JudgedSelect) -> None:
         assert column.reference is not None

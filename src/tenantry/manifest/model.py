@@ -52,6 +52,8 @@ class Source(ManifestRecord):
     """Columns by source table that no report, log or listing may show."""
     ignore: tuple[str, ...] = ()
     """Source tables that are deliberately not migrated, such as `_prisma_migrations`."""
+    left: tuple[str, ...] = ()
+    """Source tables that stay where they are, for good; tables of the target may refer to them."""
     down: Mapping[str, Mapping[str, Sql]] = {}
     """By source table and column: SQL of the reverse value, over the row `t` of the target table without a part, and over the
     rows of other parts by their tables' names."""

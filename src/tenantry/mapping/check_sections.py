@@ -8,6 +8,7 @@ from tenantry.mapping.check_accounts import check_in_step
 from tenantry.mapping.check_consent import check_who_lets_in
 from tenantry.mapping.check_constant import check_constant
 from tenantry.mapping.check_downs import check_downs
+from tenantry.mapping.check_left_tables import check_left_tables
 from tenantry.mapping.check_tenant_values import check_tenant_values
 from tenantry.mapping.source_checks import SourceChecks, part_key
 
@@ -21,6 +22,7 @@ def check_sections(checks: SourceChecks) -> None:
                 checks.need_column(table, column, ("source", "secrets", name, place))
     for place, name in enumerate(manifest.source.ignore):
         checks.source_table(name, ("source", "ignore", place))
+    check_left_tables(checks)
     check_downs(manifest, checks.source, checks.target, checks.say, checks.expressions)
     for name, downs in manifest.source.down.items():
         for column, sql in downs.items():
@@ -84,11 +86,12 @@ def check_tables(checks: SourceChecks) -> None:
         for each in table.below
         if each.schema == table.schema
     }
+    not_migrated = {*checks.manifest.source.ignore, *checks.manifest.source.left}
     for table in checks.source.tables:
-        if table.name not in read and table.name not in checks.manifest.source.ignore and table.partition_of is None:
+        if table.name not in read and table.name not in not_migrated and table.partition_of is None:
             checks.say(
                 ("source",),
-                f"the source table {table.name} is not migrated: give it a target table, or name it in ignore",
+                f"the source table {table.name} is not migrated: give it a target table, or name it in ignore, or in left",
             )
 
 

@@ -42,6 +42,24 @@ def in_transition(project: Project, table: Table, key: Constraint) -> Constraint
     )
 
 
+def is_to_left_table(project: Project, fk: Constraint) -> bool:
+    """Whether a foreign key leads to a table that is left where it is. Applications write such a table while the target is behind,
+    so these keys exist only from the cut-over on."""
+    return (
+        fk.kind == "foreign" and fk.ref_schema == project.source.schema and fk.ref_table in project.manifest.source.left
+    )
+
+
+def keys_to_left_tables(project: Project) -> list[tuple[Table, Constraint]]:
+    """Return the foreign keys from migrated tables to tables that are left where they are."""
+    return [
+        (table, fk)
+        for table in project.target.tables
+        for fk in foreign_keys(table)
+        if is_to_left_table(project, fk) and can_wait(project, table, fk)
+    ]
+
+
 def can_wait(project: Project, table: Table, fk: Constraint) -> bool:
     """Whether replay may write either side of a foreign key, or rows that depend on it. False only for keys by which tables
     without a source refer to other schemas."""
@@ -85,8 +103,10 @@ def plain_indexes(table: Table) -> list[Index]:
     return [index for index in table.indexes if index.constraint is None and not index.inherited]
 
 
-def drop_constraint(table: Table, constraint: Constraint) -> str:
-    return f"alter table {qualified(table)} drop constraint {ident(constraint.name)}"
+def drop_constraint(table: Table, constraint: Constraint, *, there: bool = True) -> str:
+    """Return a statement that drops a constraint; with `there=False` it need not exist."""
+    exists = "" if there else "if exists "
+    return f"alter table {qualified(table)} drop constraint {exists}{ident(constraint.name)}"
 
 
 def add_constraint(table: Table, constraint: Constraint, *, valid: bool = True) -> str:

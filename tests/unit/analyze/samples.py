@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from tenantry.analyze import Evidence, Finding, Surroundings, Taken, Tally
 from tenantry.analyze.surroundings import AtWork, Limit, Listener, OpenTransaction, Outsider, Publisher, Secured
-from tenantry.catalog import Catalog, Column, Function, Index, Table, Trigger, View
+from tenantry.catalog import Catalog, Column, Constraint, Function, Index, Table, Trigger, View
 from tenantry.catalog.hidden import Hidden
-from tenantry.catalog.table import Below, Policy
+from tenantry.catalog.table import Below, Grant, Policy
 from tenantry.manifest import Manifest
 from tenantry.mapping import Project, resolve
 from tests.fixtures import catalogs, manifest, project
@@ -116,6 +116,8 @@ def neglected() -> Project:
         Table("public", "old_folders", columns=(*folders.columns, Column("note", "text", type_name="text")),
               inherits=(("public", "folders"),)),
         Table("public", "left_behind"),
+        Table("public", "stays", columns=(Column("note_id", "text", type_name="text"),), grants=(Grant("authenticated", "select"),),
+              constraints=(Constraint("stays_note", "foreign", ("note_id",), ref_schema="public", ref_table="notes", ref_columns=("id",)),)),
     )  # fmt: skip
     held = tuple(replace(each, position=50 + place) for place, each in enumerate(spare))
     org = Column("org", "text", type_name="text", position=60)
@@ -144,6 +146,7 @@ def neglected() -> Project:
     )
     text = manifest("depot").model_dump(by_alias=True, exclude_unset=True)
     text["source"]["ignore"] = ["left_behind", "old_folders"]
+    text["source"]["left"] = ["stays"]
     text["tables"]["unkeyed"] = {"access": "service"}
     text["membership"]["active"] = "now() > '2020-01-01'"
     text["tables"]["lines"]["columns"]["token"] = {"up": "s.token || now()::text"}

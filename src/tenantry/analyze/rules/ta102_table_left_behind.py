@@ -8,7 +8,9 @@ from tenantry.analyze.schemas import shown_by
 
 
 class TableLeftBehind(AnalysisRule):
-    """`[source] ignore` lists it. Its rows stay in the source, and are dropped by `tenantry contract`."""
+    """`[source] ignore` lists it. Its rows stay in the source. If it is to stay for good, and the target refers to it, name it in
+    `left`.
+    """
 
     code = "TA-102"
     severity = "notice"

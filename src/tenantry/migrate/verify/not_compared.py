@@ -101,6 +101,8 @@ def _tables(project: Project) -> Iterator[NotCompared]:
     for name in project.manifest.source.ignore:
         if name not in below and project.source.table(name) is not None:
             yield NotCompared(ident(project.source.schema, name), "", None, "[source] ignore leaves it behind")
+    for name in project.manifest.source.left:
+        yield NotCompared(ident(project.source.schema, name), "", None, "[source] left leaves it where it is")
     if project.manifest.users is not None:
         yield NotCompared(
             "auth.users", "", None, "which account a person has is compared, the content of the account is not"

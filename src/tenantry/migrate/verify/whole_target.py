@@ -7,7 +7,7 @@ from collections.abc import Mapping as MappingType
 from dataclasses import asdict, is_dataclass, replace
 from typing import Any
 
-from tenantry.catalog import Table, Trigger, read_catalog
+from tenantry.catalog import Constraint, Table, Trigger, read_catalog
 from tenantry.derivation.reverse.strangers import without_strangers
 from tenantry.journal.journal import Connection
 from tenantry.journal.names import JOURNAL
@@ -16,7 +16,7 @@ from tenantry.mapping import Project
 from tenantry.migrate.session.reserved_names import TRIGGERS
 from tenantry.migrate.verify.results import SAMPLES, Difference, Verification, show
 from tenantry.postgres import ident, idents
-from tenantry.statements.keys import in_transition, legacy_index
+from tenantry.statements.keys import in_transition, is_to_left_table, legacy_index
 
 
 def verify_ids(connection: Connection, project: Project) -> Verification:
@@ -96,8 +96,8 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
             ("column", _facts(table.columns), _facts(there.columns)),
             (
                 "constraint",
-                _facts(in_transition(project, table, each) for each in table.constraints),
-                _facts(there.constraints),
+                _facts(in_transition(project, table, each) for each in _kept_all_along(project, table.constraints)),
+                _facts(_kept_all_along(project, there.constraints)),
             ),
             (
                 "index",
@@ -115,6 +115,11 @@ def verify_catalog(connection: Connection, project: Project) -> Verification:
             ]
         differences += _invalid(there)
     return Verification("catalog", "all tables", compared, tuple(differences))
+
+
+def _kept_all_along(project: Project, constraints: Iterable[Constraint]) -> Iterable[Constraint]:
+    """Return constraints without the foreign keys that exist only from the cut-over on."""
+    return (each for each in constraints if not is_to_left_table(project, each))
 
 
 def _themselves(table: Table, own: MappingType[tuple[str, str], str]) -> Iterable[Trigger]:

@@ -14,6 +14,7 @@ from tenantry.statements.capture import (
     source_triggers,
     target_fence,
 )
+from tenantry.statements.keys import add_constraint, drop_constraint, in_transition, keys_to_left_tables
 from tenantry.statements.sequences import sequences
 from tenantry.statements.triggers import triggers
 
@@ -30,6 +31,14 @@ def cut_over(project: Project, environment: Environment, after: Sequence[str]) -
         title=f"Give clients write rights on {target}, and refuse writes to {project.source.schema}",
         sql=(
             *sequences(project),
+            *(
+                statement
+                for table, fk in keys_to_left_tables(project)
+                for statement in (
+                    drop_constraint(table, fk, there=False),
+                    add_constraint(table, in_transition(project, table, fk), valid=table.kind == "partitioned"),
+                )
+            ),
             *cutover_grants(project),
             *triggers(project, on=True),
             *target_fence(project, on=False),
@@ -40,6 +49,7 @@ def cut_over(project: Project, environment: Environment, after: Sequence[str]) -
         ),
         undo=(
             *source_triggers(project, on=True),
+            *(drop_constraint(table, fk, there=False) for table, fk in keys_to_left_tables(project)),
             *source_fence(project, on=False),
             *triggers_sql(project, environment.login, on=False),
             *target_fence(project, on=True),

@@ -22,6 +22,7 @@ from tenantry.statements.keys import (
     drop_constraint,
     foreign_keys,
     in_transition,
+    is_to_left_table,
     key_constraints,
     legacy_index,
     over_ids_alone,
@@ -191,7 +192,9 @@ def restore(
     added: list[str] = []
     validating: list[Step] = []
     for table in project.target.tables:
-        foreign = [fk for fk in foreign_keys(table) if can_wait(project, table, fk)]
+        foreign = [
+            fk for fk in foreign_keys(table) if can_wait(project, table, fk) and not is_to_left_table(project, fk)
+        ]
         if not foreign:
             continue
         after = {keyed[name] for name in (table.name, *(fk.ref_table or "" for fk in foreign)) if name in keyed}
@@ -257,20 +260,25 @@ def for_good(project: Project) -> list[Step]:
     """Return the steps of the contract that bring foreign keys into their final form."""
     steps: list[Step] = []
     for table in project.target.tables:
-        changed = [fk for fk in foreign_keys(table) if in_transition(project, table, fk) != fk]
+        changed = [
+            fk
+            for fk in foreign_keys(table)
+            if in_transition(project, table, fk) != fk
+            or (is_to_left_table(project, fk) and can_wait(project, table, fk))
+        ]
         if not changed:
             continue
         partitioned = table.kind == "partitioned"
         steps.append(
             Step(
                 id=f"contract.foreign:{table.name}",
-                does="gives foreign keys their final form; only where it is not deferrable or has RESTRICT",
+                does="gives foreign keys their final form; only where it is not deferrable, has RESTRICT, or leads to a table that is left",
                 about="table",
                 phase="contract",
                 kind="contract",
                 title=f"Bring {len(changed)} foreign keys of {table.name} into their final form",
                 sql=(
-                    *(drop_constraint(table, fk) for fk in changed),
+                    *(drop_constraint(table, fk, there=not is_to_left_table(project, fk)) for fk in changed),
                     *(add_constraint(table, fk, valid=partitioned) for fk in changed),
                     *(comment for fk in changed for comment in comment_on(table, fk)),
                     *(

@@ -1,0 +1,79 @@
+"""Source tables that are left where they are: the target refers to them by their own ids, and they survive the contract."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from tests.small import MakeSmall, target_table
+
+SOURCE = """
+create table countries (id serial primary key, code text not null unique);
+create table zones (code text primary key, country_id int references countries (id));
+insert into countries (code) values ('at'), ('de'), ('fr');
+insert into zones values ('vie', 1), ('muc', 2);
+create table sites (id text primary key, org_id text not null references "Organization" (id), country_id int references countries (id),
+    zone text not null);
+insert into sites values ('s1', 'o1', 1, 'vie'), ('s2', 'o2', 2, 'muc'), ('s3', 'o2', null, 'lost');
+"""
+TARGET = (
+    target_table(
+        "sites",
+        ", country_id int references public.countries (id) deferrable initially immediate,"
+        " zone text not null references public.zones (code) deferrable initially immediate",
+    )
+    + "create index on sites (country_id); create index on sites (zone);"
+)
+TABLES = """
+[tables.sites]
+from = "sites"
+access = { select = "member", insert = "admin", update = "admin", delete = "admin", unseen = ["country_id", "zone"] }
+"""
+
+
+def test_the_target_refers_to_them_and_they_stay(small: MakeSmall) -> None:
+    app = small(source=SOURCE, target=TARGET, tables=TABLES, section='left = ["countries", "zones"]')
+    found = [each for each in app.run("analyze", "--json").json["findings"] if each["code"] == "TA-303"]
+    assert [(each["table"], each["column"], each["keys"]) for each in found] == [("sites", "zone", ["s3"])]
+    app.migrate()
+    sites = "select legacy_id, country_id, zone from app.sites order by 1"
+    assert app.rows(sites) == [("s1", 1, "vie"), ("s2", 2, "muc")]
+    assert app.rows("select source_key, reason from tenantry.quarantine") == [("s3", "reference_missing")]
+    # The target is behind here; that must not keep an application from deleting what nothing of the source needs.
+    app.write("update sites set zone = 'muc', country_id = 3 where id = 's1'", "delete from zones where code = 'vie'")
+    app.write("delete from countries where id = 1", "update sites set zone = 'muc' where id = 's3'")
+    app.run("replay", "--until-idle", code=0)
+    assert app.rows(sites) == [("s1", 3, "muc"), ("s2", 2, "muc"), ("s3", None, "muc")]
+    app.run("verify", code=0)
+
+    app.cut_over()
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        app.as_owner("update app.sites set zone = 'nowhere' where legacy_id = 's1'")
+    app.as_owner(
+        "insert into public.zones values ('new', null)", "update app.sites set zone = 'new' where legacy_id = 's2'"
+    )
+    app.roll_back()
+    assert app.one("select zone from public.sites where id = 's2'") == "new"
+    assert app.one("select count(*) from pg_constraint where confrelid = 'public.zones'::regclass") == 0
+    app.run("verify", code=0)
+
+    app.cut_over()
+    # Clients see none of their rows, and name them all the same, as `unseen` says.
+    app.run("prove", code=0)
+    app.run("contract", "--yes", code=0)
+    assert app.one("select count(*) from zones") == 2
+    keys = "select bool_and(convalidated) and count(*) = 2 from pg_constraint where confrelid in ('zones'::regclass, 'countries'::regclass)"
+    assert app.one(f"{keys} and conrelid = 'app.sites'::regclass")
+
+
+def test_what_cannot_be_left_is_refused(small: MakeSmall) -> None:
+    app = small(
+        source=SOURCE,
+        target=TARGET,
+        tables=TABLES,
+        section='left = ["countries", "sites"]\nignore = ["countries", "zones"]',
+    )
+    said = app.run("analyze", code=2).everything
+    assert "countries is named in ignore" in said
+    assert "sites fills a target table" in said
+    assert "sites refers to public.zones by sites_zone_fkey" in said
