@@ -197,7 +197,7 @@ class Small:
 MakeSmall = Callable[..., Small]
 
 
-def _fill(database: Database) -> None:
+def _fill(database: Database, accounts: bool) -> None:
     with database.connect() as admin:
         admin.execute("select pg_advisory_lock(4712)")
         for role, attributes in (
@@ -216,10 +216,10 @@ def _fill(database: Database) -> None:
         admin.execute(f"grant usage on schema public to {APPLICATION}")
         for kind in ("tables", "sequences"):
             admin.execute(f"alter default privileges for role {OWNER} grant all on {kind} to {APPLICATION}")
-        # The accounts are there, as on a Supabase: a run creates them in the tests of Clinic, and in others whose schema is not small.
         admin.execute(roles_sql(_any_manifest(), owner=OWNER, database=database.name))
         admin.execute(f"set role {OWNER}")
-        admin.execute(auth_script().encode())
+        if accounts:
+            admin.execute(auth_script().encode())
         admin.execute(SOURCE)
 
 
@@ -230,6 +230,11 @@ def _any_manifest() -> Manifest:
         path.write_text(MANIFEST.format(tables="", users="", source=""), encoding="utf-8")
         Path(folder, "target.sql").write_text(TARGET, encoding="utf-8")
         return load_manifest(path)
+
+
+def _template(server: EmbeddedServer, accounts: bool) -> str:
+    name = "small_with_accounts" if accounts else "small_base"
+    return shared_template(server, name, lambda database: _fill(database, accounts))
 
 
 @contextmanager
@@ -244,6 +249,7 @@ def make_small(
     section: str = "",
     before: str = "",
     after: str = "",
+    accounts: bool = True,
 ) -> Iterator[Small]:
     """A small application.
 
@@ -254,8 +260,10 @@ def make_small(
         users: further lines of `[users]`.
         section: further lines of `[source]`.
         before, after: SQL that a superuser runs before and behind the source's.
+        accounts: schema auth is there, as behind a rollback of another run; else a run creates it, which Clinic's tests show, and takes a tenth
+            longer.
     """
-    with fresh_database(server, shared_template(server, "small_base", _fill)) as database:
+    with fresh_database(server, _template(server, accounts)) as database:
         text = MANIFEST.format(tables=textwrap.dedent(tables), users=textwrap.dedent(users), source=section)
         (folder / "tenantry.toml").write_text(text, encoding="utf-8")
         (folder / "target.sql").write_text(TARGET + textwrap.dedent(target), encoding="utf-8")
@@ -281,11 +289,11 @@ def small(servers: dict[int, EmbeddedServer], tmp_path: Path) -> Iterator[MakeSm
     with ExitStack() as stack:
         made = 0
 
-        def make(*, version: int = 18, **parts: str) -> Small:
+        def make(*, version: int = 18, accounts: bool = True, **parts: str) -> Small:
             nonlocal made
             made += 1
             folder = tmp_path / f"small{made}"
             folder.mkdir()
-            return stack.enter_context(make_small(running_server(servers, version), folder, **parts))
+            return stack.enter_context(make_small(running_server(servers, version), folder, accounts=accounts, **parts))
 
         yield make
