@@ -7,7 +7,7 @@ from typing import Any
 
 from tenantry.postgres import ident, literal
 from tenantry.prove.attacks.harness.attempt import Attempt, TargetTable
-from tenantry.prove.attacks.harness.helpers import Question, count_none, nothing_to_see, of_tenant
+from tenantry.prove.attacks.harness.helpers import Outcomes, Question, count_none, nothing_to_see, of_tenant
 from tenantry.prove.attacks.harness.model import AttackVerdict, attack, broken, held, in_module, not_applicable
 
 
@@ -177,7 +177,7 @@ def _json(attempt: Attempt, person: Any) -> str:
     source="https://www.postgresql.org/docs/current/sql-copy.html",
 )
 def read_by_copy(attempt: Attempt) -> AttackVerdict:
-    tried = refused = 0
+    tried, outcomes = 0, Outcomes()
     with attempt.acting_as(attempt.attacker) as me:
         for target in [target for target in attempt.targets() if target.readable]:
             keys = " or ".join(f"({row.where})" for row in target.hidden)
@@ -186,14 +186,11 @@ def read_by_copy(attempt: Attempt) -> AttackVerdict:
                 f"copy (select {target.columns} from {target.name} where {keys}) to stdout",
             ):
                 answer, text = me.copy_out(statement)
-                tried, refused = tried + 1, refused + (not answer.ok)
+                tried += 1
+                outcomes.add(answer)
                 if attempt.leaked(text) or ("where" in statement and answer.touched):
                     return broken(f"{target.table.name}: COPY returned rows of the other tenant")
-    return (
-        held(f"{tried} COPY statements returned no row of the other tenant; {refused} were refused")
-        if tried
-        else nothing_to_see()
-    )
+    return held(f"{tried} COPY statements returned no row of the other tenant{outcomes}") if tried else nothing_to_see()
 
 
 @attack(

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from tenantry.postgres import ident
-from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, TargetTable
+from tenantry.prove.attacks.harness.attempt import AttackSession, Attempt, SessionAnswer, TargetTable
 from tenantry.prove.attacks.harness.model import AttackVerdict, broken, held, not_applicable
 from tenantry.prove.expected.callers import OWN
 from tenantry.prove.fixtures.build import FixtureRow
 from tenantry.prove.fixtures.row_factory import Values
 
+_NO_RIGHT = "42501"
+
 Question = tuple[str, str]
 """A description, and a SELECT whose first value is the number of hidden rows that it saw."""
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """How statements ended that did not succeed: refused for lack of a right or by a policy, or with another error."""
+
+    refused: int = 0
+    failed: int = 0
+
+    def add(self, answer: SessionAnswer) -> None:
+        self.refused += answer.sqlstate == _NO_RIGHT
+        self.failed += not answer.ok and answer.sqlstate != _NO_RIGHT
+
+    def __str__(self) -> str:
+        others = f", {self.failed} ended in another error" if self.failed else ""
+        return f"; {self.refused} were refused{others}"
 
 
 def nothing_to_see() -> AttackVerdict:
@@ -21,18 +40,19 @@ def nothing_to_see() -> AttackVerdict:
 
 def count_none(attempt: Attempt, questions: Callable[[TargetTable], Iterable[Question]]) -> AttackVerdict:
     """Query every table as the attacker; broken at the first query that sees a hidden row."""
-    asked = refused = 0
+    asked, outcomes = 0, Outcomes()
     targets = [target for target in attempt.targets() if target.readable]
     with attempt.acting_as(attempt.attacker) as me:
         for target in targets:
             for what, statement in questions(target):
                 answer = me.run(statement)
-                asked, refused = asked + 1, refused + (not answer.ok)
+                asked += 1
+                outcomes.add(answer)
                 if answer.number:
                     return broken(f"{target.table.name}: {what} showed {answer.number} rows of the other tenant")
     if not asked:
         return nothing_to_see()
-    return held(f"{asked} queries of {len(targets)} tables showed no row; {refused} were refused")
+    return held(f"{asked} queries of {len(targets)} tables showed no row{outcomes}")
 
 
 def of_tenant(attempt: Attempt, target: TargetTable) -> str | None:
@@ -62,17 +82,18 @@ def touched(
     targets: tuple[TargetTable, ...] | None = None,
 ) -> AttackVerdict:
     """Run statements as the attacker, rolling back each; broken at the first that touches a row."""
-    tried = refused = 0
+    tried, outcomes = 0, Outcomes()
     with attempt.acting_as(attempt.attacker) as me:
         for target in attempt.targets() if targets is None else targets:
             for what, statement in statements(target):
                 answer = me.run(statement, undo=True)
-                tried, refused = tried + 1, refused + (not answer.ok)
+                tried += 1
+                outcomes.add(answer)
                 if answer.touched:
                     return broken(f"{target.table.name}: {what} touched {answer.touched} rows")
     if not tried:
         return not_applicable(none)
-    return held(f"{tried} statements touched no row; {refused} were refused")
+    return held(f"{tried} statements touched no row{outcomes}")
 
 
 def own_row(attempt: Attempt, target: TargetTable) -> FixtureRow | None:
@@ -140,6 +161,3 @@ def refused(attempt: Attempt, statements: Iterable[tuple[str, str]], *, visitors
         return nothing_to_see()
     more = f", {others} for another reason ({last})" if others else ""
     return held(f"{rights} statements were refused for lack of a right{more}")
-
-
-_NO_RIGHT = "42501"
