@@ -46,7 +46,8 @@ TenantTable = Annotated[
     str | None,
     typer.Option(
         "--tenant",
-        help="Without a manifest: the table whose rows are the tenants, or `constant` if everything belongs to one.",
+        help="Without a manifest: the table whose rows are the tenants, `table.column` if each value is one, or `constant` if everything"
+        " belongs to one.",
         show_default=False,
     ),
 ]

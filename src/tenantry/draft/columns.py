@@ -53,6 +53,8 @@ def columns_without_place(work: Drafting, table: Table, made: DraftTable) -> set
     key = table.row_key or ()
     if len(key) == 1 and not _says_something(work, table, key[0]):
         dropped.add(key[0])
+    if made.scoped or table.name == work.users:
+        dropped |= {name for name in (work.names_tenant(table),) if name}
     if made.scoped:
         first = next(
             (each for each in work.ways(table.name) if each.parent == work.root and len(each.columns) == 1), None

@@ -23,6 +23,8 @@ class Drafted:
     tenant_column: str = ""
     constant: dict[str, object] = field(default_factory=dict)
     """The row of the one tenant that everything belongs to; empty if there is none."""
+    values: dict[str, object] = field(default_factory=dict)
+    """How tenants are made from values; empty if they are not."""
     membership: str = ""
     membership_profile: str = ""
     membership_role: str = "role"
@@ -46,7 +48,9 @@ class Drafting:
         target_of: source table -> target table, for migrated tables.
         distance: source table -> steps to its tenant; tables without a path are missing.
         scoped: source tables whose rows belong to a tenant.
+        values: the column whose values are the tenants, in all tables that have it; empty if they are not.
         lead: source table -> the tables that its chosen paths lead to.
+        fallbacks: source tables with a path that only counts where no other leads to a tenant.
         member_name: the table of memberships, if it is a new one.
     """
 
@@ -57,12 +61,14 @@ class Drafting:
     root: str
     person: bool
     constant: bool = False
+    values: str = ""
     out: Drafted = field(default_factory=Drafted)
     target_of: dict[str, str] = field(default_factory=dict)
     distance: dict[str, int] = field(default_factory=dict)
     scoped: set[str] = field(default_factory=set)
     lead: dict[str, set[str]] = field(default_factory=dict)
     member_name: str = ""
+    fallbacks: set[str] = field(default_factory=set)
     kinds: dict[str, SurveyedTable] = field(init=False)
     references: dict[str, list[FoundReference]] = field(init=False)
 
@@ -113,8 +119,14 @@ class Drafting:
         ]  # fmt: skip
 
     def is_tenant_column(self, table: Table, name: str) -> bool:
-        """Whether a column of a source table refers to the tenant itself."""
+        """Whether a column of a source table refers to the tenant itself, or names it by its value."""
+        if self.names_tenant(table) == name:
+            return True
         return any(each.parent == self.root and each.columns == (name,) for each in self.ways(table.name))
+
+    def names_tenant(self, table: Table) -> str:
+        """Return the column of a table whose value is the tenant; empty if it has none."""
+        return self.values if self.values and table.column(self.values) is not None else ""
 
     def unqualified(self, text: str) -> str:
         """Rewrite SQL of the source to use the target's types, which have the same names."""

@@ -18,7 +18,9 @@ class DraftOptions:
     Attributes:
         schema: the target's name.
         names: as in the source, or in snake_case.
-        tenant: a table, or `constant` if everything belongs to one tenant; None: the most likely one.
+        tenant: a table; `table.column` if each value of the column is a tenant; `constant` if everything belongs to one;
+            None: the most likely one.
+        values: the column of that name in all tables, if it was chosen among the candidates.
         users: the users table; None: the most likely one.
     """
 
@@ -28,6 +30,7 @@ class DraftOptions:
     person: bool = False
     users: str | None = None
     name: str = ""
+    values: str = ""
 
     @property
     def constant(self) -> bool:
@@ -83,6 +86,7 @@ class DraftTable:
     part: str = ""
     where: str = ""
     ways: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
     access: object = "service"
 
     def column(self, name: str) -> DraftColumn | None:

@@ -71,6 +71,11 @@ def _new_membership(work: Drafting) -> DraftTable:
     if work.constant:
         made.columns.append(_role_of_user(work, source))
         return made
+    if work.values:
+        made.ways = (f"{work.values} -> {out.tenant}",)
+        made.where = _has_tenant(work, source, work.values)
+        made.columns.append(_role_of_user(work, source))
+        return made
     way = next(each for each in work.ways(work.users) if each.parent == work.root)
     made.ways = (way.columns[0] if way.declared else f"{way.columns[0]} -> {out.tenant}",)
     made.where = _has_tenant(work, source, way.columns[0])

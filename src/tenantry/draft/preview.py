@@ -82,7 +82,7 @@ def need_tenant_and_users(found: Survey, options: DraftOptions) -> None:
         )
     tenant = found.tenant
     stated = options.tenant is not None or options.person or options.constant
-    if not stated and (tenant is None or tenant.form == "column"):
+    if not stated and tenant is None:
         raise SettingsError(
             "No table was found whose rows could be the tenants.",
             hint="Name it with --tenant TABLE, take each person for a tenant with --person, or everything for one with --tenant constant."

@@ -9,7 +9,22 @@ from tenantry.draft.model import Question
 def _chosen(work: Drafting) -> str:
     if work.constant:
         return "the whole database is the first of many"
+    if work.values:
+        return f"each value of {work.values}"
     return f"each person ({work.users})" if work.person else f"a row of {work.root}"
+
+
+def _of_disagreement(work: Drafting, table: str) -> tuple[str, tuple[str, ...]]:
+    """Return what is done with rows on which paths disagree, and the alternative."""
+    if table in work.fallbacks:
+        return (
+            "The first path decides; the other one counts only for rows that it leads to no tenant (fallback).",
+            ("Move the path from `fallback` to `tenant`: rows on which they disagree are quarantined.",),
+        )
+    return "These rows are quarantined.", (
+        "Correct them in the source, or remove the path from `tenant`; in `fallback` it would count only for rows that no other path"
+        " leads to a tenant.",
+    )
 
 
 def ask_the_rest(work: Drafting) -> None:
@@ -20,7 +35,8 @@ def ask_the_rest(work: Drafting) -> None:
         Question(
             "tenant", "What is a tenant?",
             tuple(f"{each.table or each.column or each.form} ({each.form}): {each.score} points; {'; '.join(each.reasons)}" for each in ranked[:4]),
-            _chosen(work), ("tenantry init --tenant TABLE", "tenantry init --tenant constant", "tenantry init --person"), 10,
+            _chosen(work), ("tenantry init --tenant TABLE", "tenantry init --tenant TABLE.COLUMN", "tenantry init --tenant constant",
+             "tenantry init --person"), 10,
         )
     )  # fmt: skip
     for name, reason in out.ignored.items():
@@ -57,7 +73,7 @@ def ask_the_rest(work: Drafting) -> None:
                 Question(
                     known.name, "Paths to the tenant disagree for some rows.",
                     tuple(f"{path}: {path.disagree} of {path.rows} sampled rows lead to another tenant" for path in bad),
-                    "These rows are quarantined.", ("Correct them in the source, or remove the path from `tenant`.",), 6,
+                    *_of_disagreement(work, known.name), 6,
                 )
             )  # fmt: skip
     for each in survey.undeclared:

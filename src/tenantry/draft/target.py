@@ -7,10 +7,18 @@ from tenantry.draft.columns import add_column, add_types, columns_without_place
 from tenantry.draft.context import Drafted, Drafting
 from tenantry.draft.keys import add_keys_and_indexes, settle_foreign_keys
 from tenantry.draft.model import DraftColumn, DraftKey, DraftOptions, DraftTable
-from tenantry.draft.naming import free, target_name
+from tenantry.draft.naming import free, target_name, tenants_of_column
 from tenantry.draft.people import add_membership, decide_access, decide_roles
 from tenantry.draft.questions import ask_the_rest
-from tenantry.draft.tenancy import carried_tables, find_scoped, own_tenants, tenant_column, tenant_ways, the_tenant
+from tenantry.draft.tenancy import (
+    carried_tables,
+    find_scoped,
+    own_tenants,
+    tenant_column,
+    tenant_ways,
+    tenants_of_values,
+    the_tenant,
+)
 from tenantry.survey.model import Survey
 
 
@@ -19,10 +27,12 @@ def draft_target(catalog: Catalog, survey: Survey, options: DraftOptions) -> Dra
     found = survey.tenant
     person = options.person or (options.tenant is None and found is not None and found.form == "person")
     root = options.tenant or (found.table if found is not None and found.form == "table" else "")
-    constant = options.constant or (not person and options.tenant is None and not root)
+    values = _values(survey, options)
+    root = "" if values else root
+    constant = options.constant or (not person and options.tenant is None and not root and not values)
     work = Drafting(
         catalog, survey, options, users=options.users or (survey.users[0].table if survey.users else ""),
-        root="" if person or constant else root, person=person and not constant, constant=constant,
+        root="" if person or constant else root, person=person and not constant, constant=constant, values=values,
     )  # fmt: skip
     out = work.out
     add_types(work)
@@ -33,7 +43,14 @@ def draft_target(catalog: Catalog, survey: Survey, options: DraftOptions) -> Dra
     if work.root:
         out.tenant = work.target_of[work.root]
     else:
-        out.tenant = free("tenants" if work.constant else "workspaces", taken)
+        wanted = (
+            tenants_of_column(work.values, options.names)
+            if work.values
+            else "tenants"
+            if work.constant
+            else "workspaces"
+        )
+        out.tenant = free(wanted, taken)
     taken.add(out.tenant)
     out.tenant_column = tenant_column(work, carried)
     work.member_name = free("memberships", taken)
@@ -44,6 +61,8 @@ def draft_target(catalog: Catalog, survey: Survey, options: DraftOptions) -> Dra
         out.tables.insert(0, own_tenants(work))
     elif work.constant:
         out.tables.insert(0, the_tenant(work))
+    elif work.values:
+        out.tables.insert(0, tenants_of_values(work))
     add_membership(work)
     settle_foreign_keys(work)
     decide_access(work)
@@ -51,12 +70,20 @@ def draft_target(catalog: Catalog, survey: Survey, options: DraftOptions) -> Dra
     return out
 
 
+def _values(survey: Survey, options: DraftOptions) -> str:
+    """Return the column whose values are the tenants; empty if something else is."""
+    found = survey.tenant
+    asked = options.tenant is None or "." in options.tenant
+    likeliest = found.column if found is not None and found.form == "column" and asked and not options.person else ""
+    return options.values or likeliest
+
+
 def _table(work: Drafting, table: Table) -> DraftTable:
     kind = work.kinds[table.name].kind
     made = DraftTable(
         work.target_of[table.name], table.name, kind, scoped=table.name in work.scoped, comment=table.comment
     )
-    made.ways = tenant_ways(work, table) if made.scoped else ()
+    made.ways, made.fallback = tenant_ways(work, table) if made.scoped else ((), ())
     dropped = columns_without_place(work, table, made)
     for column in table.columns:
         if column.name not in dropped:

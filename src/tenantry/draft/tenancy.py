@@ -44,7 +44,8 @@ def find_scoped(work: Drafting, carried: Sequence[Table]) -> None:
         work.scoped = {table.name for table in carried} - {work.users} - _for_everybody(work, carried)
         return
     start = {work.users} if work.person else {work.root}
-    distance = dict.fromkeys(start, 0)
+    distance = dict.fromkeys(start, 0) if not work.values else {}
+    distance |= {table.name: 1 for table in carried if work.names_tenant(table)}
     names = {table.name for table in carried}
     changed = True
     while changed:
@@ -95,7 +96,10 @@ def _for_everybody(work: Drafting, carried: Sequence[Table]) -> set[str]:
 
 def _users_lead(work: Drafting) -> bool:
     """Whether a user belongs to one tenant, so that the user's rows are this tenant's."""
-    return any(each.parent == work.root for each in work.ways(work.users)) and not work.survey.membership
+    users = work.catalog.table(work.users)
+    by_value = users is not None and bool(work.names_tenant(users))
+    leads = by_value or any(each.parent == work.root for each in work.ways(work.users))
+    return leads and not work.survey.membership
 
 
 def tenant_column(work: Drafting, carried: Sequence[Table]) -> str:
@@ -110,13 +114,16 @@ def tenant_column(work: Drafting, carried: Sequence[Table]) -> str:
     return best or column_for(work.out.tenant, work.options.names)
 
 
-def tenant_ways(work: Drafting, table: Table) -> tuple[str, ...]:
-    """Return the columns that lead to the tenant, the most certain first."""
+def tenant_ways(work: Drafting, table: Table) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the paths to the tenant, the most certain first, and those that only count where no other one leads to it: of two
+    paths that disagree, where the better one does not always lead to a tenant."""
     if work.constant:
-        return ()
+        return (), ()
     far = work.distance.get(table.name, 99)
     known = {path.hops[0].columns: path for path in work.kinds[table.name].paths if path.hops}
-    found: list[tuple[tuple[float, int], str]] = []
+    found: list[tuple[tuple[float, int], str, bool]] = []
+    if value := work.names_tenant(table):
+        found.append(((-2.0, 0), f"{value} -> {work.out.tenant}", False))
     for each in work.ways(table.name):
         near = work.distance.get(each.parent)
         if (
@@ -135,8 +142,15 @@ def tenant_ways(work: Drafting, table: Table) -> tuple[str, ...]:
         target = work.target_of[each.parent] if not by_person else work.out.tenant if work.person else work.member_name
         way = column if each.declared and not by_person else f"{column} -> {target}"
         # A composite key includes the tenant: that column is a path of its own.
-        found.append(((-round(reach, 3), near), way))
-    return tuple(dict.fromkeys(way for _, way in sorted(found, key=lambda pair: pair[0]))) or _way_back(work, table)
+        found.append(((-round(reach, 3), near), way, path is not None and path.disagree > 0))
+    found.sort(key=lambda each: each[0])
+    ways = dict.fromkeys(way for _, way, other in found if not other)
+    rest = dict.fromkeys(way for _, way, other in found if other and way not in ways)
+    if not ways or any(rank[0] <= -1 for rank, _, other in found if not other):
+        # The better path leads every row to its tenant: where another one disagrees, the row is quarantined.
+        return (*ways, *rest) or _way_back(work, table), ()
+    work.fallbacks.add(table.name)
+    return tuple(ways), tuple(rest)
 
 
 def _leads_back(work: Drafting, table: str, parent: str) -> bool:
@@ -166,6 +180,23 @@ def own_tenants(work: Drafting) -> DraftTable:
         if column is not None and column.nullable:
             made.columns[0].rule["null"] = {"default": "personal"}
     return made
+
+
+def tenants_of_values(work: Drafting) -> DraftTable:
+    """Draft the table of tenants if each value of a column is one: a new table, whose rows are made from the values."""
+    work.out.values = {"column": "name"}
+    reasons = work.survey.tenant.reasons if work.survey.tenant is not None else ()
+    work.out.questions.append(
+        Question(
+            "tenant.values", f"Which values of {work.values} mean the same tenant?", reasons,
+            "Values that are equal but for blanks around them.",
+            ('[tenant.values] up = "lower(btrim(value))", if case does not matter', "Correct the values in the source."), 9,
+        )
+    )  # fmt: skip
+    return DraftTable(
+        work.out.tenant, "", "tenant", scoped=False, columns=[DraftColumn("name", "text", True)],
+        uniques=[("name",)], comment=f"Tenants: each value of {work.values}.",
+    )  # fmt: skip
 
 
 def the_tenant(work: Drafting) -> DraftTable:

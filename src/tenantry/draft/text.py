@@ -112,6 +112,8 @@ def manifest_toml(drafted: Drafted, survey: Survey, options: DraftOptions) -> st
     tenant: dict[str, object] = {"table": drafted.tenant, "column": drafted.tenant_column}
     if drafted.constant:
         tenant["constant"] = drafted.constant
+    if drafted.values:
+        tenant["values"] = drafted.values
     out = [
         "# Drafted by `tenantry init`; QUESTIONS.md lists what a person has to decide. docs/reference/manifest.md explains every key.",
         f"name = {_value(options.name or survey.database)}",
@@ -147,6 +149,8 @@ def _table_toml(table: DraftTable) -> str:
         keys["where"] = table.where
     if table.ways:
         keys["tenant"] = list(table.ways)
+    if table.fallback:
+        keys["fallback"] = list(table.fallback)
     keys["access"] = table.access
     columns = {column.name: column.rule for column in table.columns if column.rule}
     text = _section(f"tables.{_key(table.name)}", keys)

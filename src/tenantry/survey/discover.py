@@ -15,7 +15,7 @@ from tenantry.errors import SettingsError, nearest
 from tenantry.mapping.types import enum_labels
 from tenantry.postgres import ident
 from tenantry.survey.graph import Graph
-from tenantry.survey.kinds import kind_of, membership_table, tenant_candidates
+from tenantry.survey.kinds import kind_of, membership_table, tenant_candidates, values_found
 from tenantry.survey.model import CONSTANT, Candidate, Survey, SurveyedTable, TenantPath, UsersColumns
 from tenantry.survey.names import words
 from tenantry.survey.people import columns_of_users, users_candidates, with_password_table
@@ -37,7 +37,8 @@ def survey(
     """Survey a database that has no manifest. Works on a standby, too: it writes nothing, not even a temporary table.
 
     Args:
-        tenant: use this table as the tenant, whatever the scores; `constant`: one tenant that everything belongs to.
+        tenant: use this table as the tenant, whatever the scores; `table.column`: each value of the column, in all tables that
+            have it; `constant`: one tenant that everything belongs to.
         users: use this table as the users table, whatever the scores.
 
     Raises:
@@ -57,11 +58,33 @@ def _need_tables(catalog: Catalog, tenant: str | None, users: str | None) -> Non
     names = [table.name for table in tables_to_read(catalog)]
     for option, table in (("--tenant", tenant), ("--users", users)):
         if table is not None and table not in names and (option, table) != ("--tenant", CONSTANT):
+            if option == "--tenant" and (place := column_of(catalog, table)) is not None:
+                _need_column(catalog, *place)
+                continue
             near = nearest(table, names)
             raise SettingsError(
                 f"{option}: there is no table {table!r} in schema {catalog.schema}.",
                 hint=f"Did you mean {near!r}?" if near else f"There are {', '.join(names[:20])}.",
             )
+
+
+def column_of(catalog: Catalog, name: str) -> tuple[str, str] | None:
+    """Return table and column of a name `table.column`; None if there is no such table, or a table has the whole name."""
+    if catalog.table(name) is not None:
+        return None
+    table, _, column = name.rpartition(".")
+    return (table, column) if catalog.table(table) is not None else None
+
+
+def _need_column(catalog: Catalog, name: str, column: str) -> None:
+    table = catalog.table(name)
+    columns = [each.name for each in table.columns] if table is not None else []
+    if column not in columns:
+        near = nearest(column, columns)
+        raise SettingsError(
+            f"--tenant: {name} has no column {column!r}.",
+            hint=f"Did you mean {near!r}?" if near else f"It has {', '.join(columns[:20])}.",
+        )
 
 
 def tables_to_read(catalog: Catalog) -> list[Table]:
@@ -95,7 +118,17 @@ def _survey(
         asked = Candidate(tenant, 100, ("as asked for",))
         if tenant == CONSTANT:
             asked = Candidate("", 100, asked.reasons, "constant")
-        tenants = (asked, *(each for each in tenants if (each.table, each.form) != (asked.table, asked.form)))
+        elif (place := column_of(catalog, tenant)) is not None:
+            reasons = (*asked.reasons, *values_found(place[1], tables, samples))
+            asked = Candidate("", 100, reasons, "column", place[1])
+        tenants = (
+            asked,
+            *(
+                each
+                for each in tenants
+                if (each.table, each.form, each.column) != (asked.table, asked.form, asked.column)
+            ),
+        )
     root = tenants[0] if tenants else None
     name = root.table if root is not None and root.form in ("table", "person") else ""
     member = membership_table(catalog, graph, name, user, samples)[0] if name and user and name != user else ""

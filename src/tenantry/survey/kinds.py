@@ -101,7 +101,7 @@ def tenant_candidates(
     found = [each for table in tables if (each := _as_tenant(catalog, table, graph, data, samples, users)) is not None]
     found.sort(key=lambda each: (-each.score, each.table))
     found = found[:6]
-    found += _columns(catalog, tables, references)
+    found += _columns(catalog, tables, references, samples)
     if users:
         mine = graph.reaching(users) & data
         share = len(mine) / max(len(data), 1)
@@ -170,7 +170,17 @@ def _as_tenant(
     return Candidate(table.name, max(0, min(100, score)), tuple(reasons)) if score >= 20 else None
 
 
-def _columns(catalog: Catalog, tables: Sequence[Table], references: Sequence[FoundReference]) -> list[Candidate]:
+def values_found(column: str, tables: Sequence[Table], samples: Mapping[str, Sample]) -> tuple[str, ...]:
+    """Say how many values a column of this name has, in the sampled rows of all tables that have it."""
+    having = [table.name for table in tables if table.column(column) is not None and table.name in samples]
+    values = {value for name in having for value in samples[name].distinct(column)}
+    rows = sum(len(samples[name].values) for name in having)
+    return (f"{len(values)} different values in {rows} sampled rows of {', '.join(having)}",) if rows else ()
+
+
+def _columns(
+    catalog: Catalog, tables: Sequence[Table], references: Sequence[FoundReference], samples: Mapping[str, Sample]
+) -> list[Candidate]:
     """Find columns of one name, in several tables, that identify a tenant without a table of tenants."""
     named = {(each.place.table, column) for each in references for column in each.columns}
     counts: Counter[str] = Counter()
@@ -186,7 +196,8 @@ def _columns(catalog: Catalog, tables: Sequence[Table], references: Sequence[Fou
             ):  # fmt: skip
                 counts[column.name] += 1
     return [
-        Candidate("", min(90, round(35 + 55 * count / len(tables))), (f"{count} tables have it, and no table has its values",), "column", name)
+        Candidate("", min(90, round(35 + 55 * count / len(tables))), (f"{count} tables have it, and no table has its values",
+                  *values_found(name, tables, samples)), "column", name)
         for name, count in counts.most_common(3)
         if count >= max(2, len(tables) * 0.3)
     ]  # fmt: skip

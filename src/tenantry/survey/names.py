@@ -130,6 +130,12 @@ def singular(word: str) -> str:
 
 
 @cache
+def plural(word: str) -> str:
+    """Return an English word in the plural."""
+    return str(_english().plural_noun(singular(word)))
+
+
+@cache
 def stem(name: str) -> tuple[str, ...]:
     """Return the words of a name without the suffix of an id, in the singular: `authorIds` is (author,)."""
     found = [singular(word) for word in words(name)]

@@ -58,7 +58,17 @@ def choices(corpus: CorpusSchema) -> list[str]:
         "table": ["--tenant", tenant.table or ""],
         "person": ["--person"],
         "constant": ["--tenant", "constant"],
-        "column": ["--tenant", "constant"],
+        "column": [
+            "--tenant",
+            next(
+                (
+                    f"{name}.{tenant.column}"
+                    for name, each in corpus.answer.tables.items()
+                    if each.path == (tenant.column,)
+                ),
+                "constant",
+            ),
+        ],
     }[tenant.form]
     return [*made, *(["--users", users.table] if users is not None else []), "--name", corpus.name]
 

@@ -29,9 +29,17 @@ def test_the_number_of_a_candidate_is_asked_for_until_it_is_one(typed: str, take
 
 
 @pytest.mark.parametrize(
-    ("typed", "tenant", "person"), [("1\n", "teams", False), ("2\n", "constant", False), ("3\n", None, True)]
+    ("typed", "tenant", "person", "values"),
+    [
+        ("1\n", "teams", False, ""),
+        ("2\n", None, False, "code"),
+        ("3\n", "constant", False, ""),
+        ("4\n", None, True, ""),
+    ],
 )
-def test_one_tenant_for_everything_is_among_the_choices(typed: str, tenant: str | None, person: bool) -> None:
+def test_values_and_one_tenant_for_everything_are_among_the_choices(
+    typed: str, tenant: str | None, person: bool, values: str
+) -> None:
     candidates = (
         Candidate("teams", 60, ("its name",)),
         Candidate("", 50, ("many have it",), "column", "code"),
@@ -44,7 +52,7 @@ def test_one_tenant_for_everything_is_among_the_choices(typed: str, tenant: str 
     @app.command()
     def ask() -> None:
         options = _ask(found, DraftOptions())
-        typer.echo(f"{options.tenant} {options.person} {options.constant}")
+        typer.echo(f"{options.tenant} {options.person} {options.constant} [{options.values}]")
 
     said = CliRunner().invoke(app, input=typed)
-    assert f"{tenant} {person} {tenant == 'constant'}" in said.output
+    assert f"{tenant} {person} {tenant == 'constant'} [{values}]" in said.output

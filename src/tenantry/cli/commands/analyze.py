@@ -154,5 +154,6 @@ def _without_manifest(
 
 def _evidence(evidence: Any) -> dict[str, object]:
     data = asdict(evidence)
-    data["changes"] = {":".join(key): tally for key, tally in data["changes"].items()}
+    for name in ("changes", "values"):
+        data[name] = {":".join(key): tally for key, tally in data[name].items()}
     return data

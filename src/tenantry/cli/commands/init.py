@@ -31,6 +31,7 @@ from tenantry.survey.model import CONSTANT
     "tenantry init --tenant organizations --users users",
     "tenantry init --prisma prisma/schema.prisma",
     "tenantry init --tenant constant",
+    "tenantry init --tenant orders.company_name",
     "tenantry init --person --snake",
     section=HelpSection.BEFORE,
     exit_1="the draft does not fit the database yet; the message names file, line and key",
@@ -144,7 +145,7 @@ def _name(found: Survey, folder: Path, *, from_files: bool) -> str:
 
 def _ask(found: Survey, options: DraftOptions) -> DraftOptions:
     """Ask at the terminal what a tenant is, with the candidates and their reasons."""
-    choices = [each for each in found.tenants if each.form != "column"][:5]
+    choices = found.tenants[:5]
     if not choices:
         return options
     err.print("What is a tenant?", style="bold")
@@ -155,6 +156,7 @@ def _ask(found: Survey, options: DraftOptions) -> DraftOptions:
         options,
         tenant={"table": chosen.table, "constant": CONSTANT}.get(chosen.form),
         person=chosen.form == "person",
+        values=chosen.column if chosen.form == "column" else "",
     )
 
 
