@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from tenantry.catalog.model import Catalog, Column, Constraint, EnumType, Index, Table, View
-from tenantry.postgres.sql import ident
+from tenantry.postgres.sql import free_name, ident
 
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9]+")
 
@@ -221,11 +221,8 @@ def _anchors(catalog: Catalog) -> dict[tuple[str, str], str]:
     anchors: dict[tuple[str, str], str] = {}
     taken: set[str] = set()
     for kind, name in named:
-        base = anchor = f"{kind}-{_NOT_IN_ANCHORS.sub('-', name).strip('-')}".rstrip("-")
-        number = 1
-        while anchor.lower() in taken:
-            number += 1
-            anchor = f"{base}-{number}"
+        anchor = f"{kind}-{_NOT_IN_ANCHORS.sub('-', name).strip('-')}".rstrip("-")
+        anchor = free_name(anchor, taken, mark="-", fold=str.lower)
         taken.add(anchor.lower())
         anchors[kind, name] = anchor
     return anchors

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -41,6 +41,18 @@ class HelpSection(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Details:
+    """The part of a help text that is made only when it is shown, because it needs costly imports.
+
+    Attributes:
+        text: follows the docstring.
+    """
+
+    text: str
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Declared:
     """The arguments of @command for a function."""
 
@@ -50,10 +62,18 @@ class Declared:
     exit_1: str
     section: HelpSection | None
     formerly: str | None
+    details: Callable[[], Details] | None = None
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the help text, for lists of commands."""
+        return (inspect.getdoc(self.function) or "").partition("\n\n")[0]
 
     @property
     def help(self) -> str:
-        return help_text(inspect.getdoc(self.function) or "", self.examples, self.exit_1)
+        details = self.details() if self.details is not None else Details("", self.examples)
+        text = "\n\n".join(part for part in (inspect.getdoc(self.function) or "", details.text) if part)
+        return help_text(text, details.examples, self.exit_1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +93,11 @@ class Group:
 
 
 def command(
-    *examples: str, section: HelpSection | None = None, exit_1: str = PROBLEM, formerly: str | None = None
+    *examples: str,
+    section: HelpSection | None = None,
+    exit_1: str = PROBLEM,
+    formerly: str | None = None,
+    details: Callable[[], Details] | None = None,
 ) -> Callable[[Function], Function]:
     """Declare a function as a command, named after the function.
 
@@ -82,11 +106,12 @@ def command(
         section: the heading under which a command of the first level is listed.
         exit_1: the condition for exit code 1, as a clause: "there are blockers".
         formerly: an earlier name of the command, which still works, hidden and with a notice.
+        details: makes the rest of the help text, and the examples, when they are shown.
     """
 
     def declare(function: Function) -> Function:
         name = function.__name__.strip("_").replace("_", "-")
-        setattr(function, _MARK, Declared(name, function, examples, exit_1, section, formerly))
+        setattr(function, _MARK, Declared(name, function, examples, exit_1, section, formerly, details))
         return function
 
     return declare
@@ -140,7 +165,9 @@ def assemble(app: typer.Typer, package: ModuleType) -> None:
 
 
 def _add(app: typer.Typer, each: Declared) -> None:
-    app.command(each.name, cls=_Command, help=each.help, rich_help_panel=each.section)(each.function)
+    kind = _Command if each.details is None else type("_DetailedCommand", (_DetailedCommand,), {"declared": each})
+    text = each.help if each.details is None else each.summary
+    app.command(each.name, cls=kind, help=text, rich_help_panel=each.section)(each.function)
     if each.formerly is not None:
         app.command(each.formerly, cls=_Command, help=each.help, hidden=True)(_under_former_name(each))
 
@@ -175,6 +202,23 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, [_renamed(each, known) for each in args])
 
 
+class _DetailedCommand(_Command):
+    """A command whose help text is made when it is shown; lists of commands show its summary."""
+
+    declared: ClassVar[Declared]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "short_help": self.declared.summary})
+
+    @property
+    def help(self) -> str:
+        return self.declared.help
+
+    @help.setter
+    def help(self, _text: str | None) -> None:
+        """The library sets the text that it was given."""
+
+
 def _renamed(argument: str, known: set[str]) -> str:
     former, equals, value = argument.partition("=")
     name = RENAMED.get(former)
@@ -184,4 +228,15 @@ def _renamed(argument: str, known: set[str]) -> str:
     return f"{name}{equals}{value}"
 
 
-__all__ = ["Declared", "Group", "HelpSection", "assemble", "command", "declared", "help_text", "members", "modules"]
+__all__ = [
+    "Declared",
+    "Details",
+    "Group",
+    "HelpSection",
+    "assemble",
+    "command",
+    "declared",
+    "help_text",
+    "members",
+    "modules",
+]

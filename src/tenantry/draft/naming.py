@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tenantry.draft.model import Names
+from tenantry.postgres import free_name
 from tenantry.survey.names import plural, singular, words
 
 _MOST = 63
@@ -39,7 +40,4 @@ def tenants_of_column(column: str, names: Names) -> str:
 
 def free(wanted: str, taken: Collection[str]) -> str:
     """Return the name, with the first free number after it if it is taken."""
-    wanted = wanted[:_MOST]
-    if wanted not in taken:
-        return wanted
-    return next(name for number in range(2, 1000) if (name := f"{wanted[: _MOST - 4]}_{number}") not in taken)
+    return free_name(wanted, taken, limit=_MOST)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
 from typing import ClassVar
 
-import tenantry.export.forms
 from tenantry.errors import SettingsError
+from tenantry.export.forms import form_names
 from tenantry.export.subject import Subject
 
 STAMP = "{stamp}"
@@ -45,11 +44,11 @@ class Form(ABC):
 def all_forms() -> Mapping[str, Form]:
     """Every form by its name, in the order of names."""
     found: dict[str, Form] = {}
-    for each in sorted(pkgutil.iter_modules(tenantry.export.forms.__path__), key=lambda module: module.name):
-        module = importlib.import_module(f"{tenantry.export.forms.__name__}.{each.name}")
+    for name in form_names():
+        module = importlib.import_module(f"tenantry.export.forms.{name}")
         for kind in vars(module).values():
             if isinstance(kind, type) and issubclass(kind, Form) and kind.__module__ == module.__name__:
-                assert kind.name == each.name, "a form is called like its file"
+                assert kind.name == name, "a form is called like its file"
                 found[kind.name] = kind()
     return found
 

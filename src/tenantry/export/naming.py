@@ -6,6 +6,7 @@ import keyword
 import re
 from collections.abc import Collection, Iterable, Mapping
 
+from tenantry.postgres import free_name
 from tenantry.survey.names import singular, words
 
 
@@ -51,10 +52,3 @@ def _identifier(name: str, *, python: bool = True) -> str:
     if not found or not found[0].isalpha():
         found = f"c_{found.lstrip('_') or 'x'}"
     return f"{found}_" if python and keyword.iskeyword(found) else found
-
-
-def free_name(wanted: str, taken: Collection[str]) -> str:
-    """Return the wanted name or, where it is taken, the first of `name_2`, `name_3` and so on that is not."""
-    if wanted not in taken:
-        return wanted
-    return next(name for number in range(2, 10_000) if (name := f"{wanted}_{number}") not in taken)

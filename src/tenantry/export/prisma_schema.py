@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from tenantry.catalog import Column, Constraint, Index, Table
 from tenantry.export.definitions import index_keys
-from tenantry.export.naming import attribute_names, class_names, free_name
+from tenantry.export.naming import attribute_names, class_names
 from tenantry.export.prisma_columns import PrismaColumns
 from tenantry.export.subject import Subject
-from tenantry.postgres import ident
+from tenantry.postgres import free_name, ident
 
 _ACTIONS = {
     "no action": "NoAction",

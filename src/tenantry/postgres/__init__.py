@@ -2,7 +2,18 @@
 
 from tenantry.postgres.connect import about, connect, describe_dsn, explain, is_fence, normalise_dsn, with_parameters
 from tenantry.postgres.embedded import EmbeddedServer
-from tenantry.postgres.sql import comment, ident, idents, literal, literals, load_blocks, load_sql, short_name, verbatim
+from tenantry.postgres.sql import (
+    comment,
+    free_name,
+    ident,
+    idents,
+    literal,
+    literals,
+    load_blocks,
+    load_sql,
+    short_name,
+    verbatim,
+)
 
 __all__ = [
     "EmbeddedServer",
@@ -11,6 +22,7 @@ __all__ = [
     "connect",
     "describe_dsn",
     "explain",
+    "free_name",
     "ident",
     "idents",
     "is_fence",

@@ -6,9 +6,10 @@ Plans are rendered without a connection and read by people, so identifiers are q
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache, lru_cache
 from importlib import resources
+from itertools import count
 
 from pglast import keywords
 from psycopg import sql as psycopg_sql
@@ -68,6 +69,30 @@ def short_name(*parts: str, limit: int = 63) -> str:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return name.encode()[: limit - 9].decode(errors="ignore") + "_" + digest
+
+
+def free_name(
+    wanted: str,
+    taken: Collection[str],
+    *,
+    mark: str = "_",
+    limit: int | None = None,
+    fold: Callable[[str], str] = str,
+) -> str:
+    """Return the wanted name or, where it is taken, the first of `name_2`, `name_3` and so on that is not.
+
+    Args:
+        taken: names that are in use, folded.
+        mark: stands before the number.
+        limit: the largest number of characters; longer names are cut, with room for a number of three digits.
+        fold: names that are equal when folded are the same name.
+    """
+    if limit is not None:
+        wanted = wanted[:limit]
+    if fold(wanted) not in taken:
+        return wanted
+    kept = wanted if limit is None else wanted[: limit - len(mark) - 3]
+    return next(name for number in count(2) if fold(name := f"{kept}{mark}{number}") not in taken)
 
 
 @cache

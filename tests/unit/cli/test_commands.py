@@ -7,13 +7,15 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 import tenantry.cli.commands
-from tenantry.cli.command import declared, members, modules
+from tenantry.cli.command import Details, HelpSection, _add, command, declared, members, modules
 from tenantry.cli.main import app
 from tenantry.cli.options import RENAMED
 from tenantry.errors import TenantryError
@@ -143,3 +145,31 @@ connection.execute("select kid from tenantry.seal_key")
     assert "imports a neighbour" in got
     assert "calls execute()" in got
     assert "holds SQL: select kid from tenantry.seal_key" in got
+
+
+def test_the_list_of_commands_makes_no_help_text_that_needs_costly_imports() -> None:
+    def details() -> Details:
+        made.append(1)
+        return Details("The forms:\n\n- one", ("tenantry costly --json",))
+
+    @command(section=HelpSection.RUN, details=details)
+    def costly() -> None:
+        """Do something costly."""
+
+    @command("tenantry cheap")
+    def cheap() -> None:
+        """Do something cheap."""
+
+    made: list[int] = []
+    app, module = typer.Typer(), ModuleType("commands")
+    for each in (costly, cheap):
+        each.__module__ = "commands"
+        setattr(module, each.__name__, each)
+        _add(app, declared(module)[-1])
+    listed = CliRunner().invoke(app, ["--help"]).output
+    assert "Do something costly." in listed
+    assert made == []
+    shown = CliRunner().invoke(app, ["costly", "--help"]).output
+    assert made
+    assert "Do something costly." in shown
+    assert "tenantry costly --json" in shown

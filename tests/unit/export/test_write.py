@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tenantry.errors import ExportInTheWay
-from tenantry.export import all_forms, write_export
+from tenantry.export.form import all_forms
 from tenantry.export.python_text import raw_text
+from tenantry.export.write import write_export
 
 NOW, LATER = datetime(2026, 1, 31, 12, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 FILES = {"a/{stamp}_one.sql": "select 1;\n", "a/{stamp}_two.sql": "select 2;\n", "b.py": "x = 1\n"}

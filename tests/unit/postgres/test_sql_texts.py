@@ -48,7 +48,7 @@ def test_generated_parts_of_a_statement_with_parameters_are_taken_verbatim(path:
             isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "execute" and len(node.args) > 1
         ):
             continue
-        if ast.unparse(node.args[0]).startswith("_ready("):
+        if ast.unparse(node.args[0]).startswith("ready("):
             continue
         for part in ast.walk(node.args[0]):
             if isinstance(part, ast.FormattedValue):

@@ -8,24 +8,35 @@ from typing import Annotated
 
 import typer
 
-from tenantry.cli.command import HelpSection, command
+from tenantry.cli.command import Details, HelpSection, command
 from tenantry.cli.console import err, print_json, written
 from tenantry.cli.database import prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.errors import SettingsError
-from tenantry.export import all_forms, find_form, read_subject, write_export
+from tenantry.export.forms import form_names
 
-_FORMS = tuple(all_forms().values())
+
+def _details() -> Details:
+    from tenantry.export.form import all_forms  # noqa: PLC0415 - the forms are imported when their titles are shown
+
+    forms = all_forms().values()
+    lines = [
+        "The schema is that of the manifest: what the plan would create or, after the cut-over, what is in the database now. The forms:",
+        "",
+        *(f"- `{each.name}`: {each.title}" for each in forms),
+        "",
+        "Files that an earlier export wrote are replaced. A file that was written by somebody else, or changed since, stops the export"
+        " before anything is written, unless --force is given.",
+    ]
+    return Details("\n".join(lines), tuple(f"tenantry export {each.name} --output {each.example}" for each in forms))
 
 
 @command(
-    *(f"tenantry export {each.name} --output {each.example}" for each in _FORMS),
     section=HelpSection.BEFORE,
+    details=_details,
 )
 def export(
-    form: Annotated[
-        str, typer.Argument(help=f"One of: {', '.join(each.name for each in _FORMS)}.", show_default=False)
-    ],
+    form: Annotated[str, typer.Argument(help=f"One of: {', '.join(form_names())}.", show_default=False)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The folder to write to; it is created.", show_default=False)
     ] = None,
@@ -41,6 +52,11 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there, whoever wrote them.")] = False,
     as_json: AsJson = False,
 ) -> None:
+    """Write the target's schema for another tool: SQL files, a migrations folder, or models. Changes nothing in the database."""
+    from tenantry.export.form import find_form  # noqa: PLC0415 - no other command needs them
+    from tenantry.export.subject import read_subject  # noqa: PLC0415
+    from tenantry.export.write import write_export  # noqa: PLC0415
+
     found = find_form(form)
     if output is None:
         raise SettingsError(
@@ -64,17 +80,3 @@ def export(
     for each in found.left_out:
         err.print(f"Not stated: {each}.", markup=False)
     err.print(f"Next: {found.apply}", markup=False)
-
-
-export.__doc__ = "\n".join(
-    [
-        "Write the target's schema for another tool: SQL files, a migrations folder, or models. Changes nothing in the database.",
-        "",
-        "The schema is that of the manifest: what the plan would create or, after the cut-over, what is in the database now. The forms:",
-        "",
-        *(f"- `{each.name}`: {each.title}" for each in _FORMS),
-        "",
-        "Files that an earlier export wrote are replaced. A file that was written by somebody else, or changed since, stops the export"
-        " before anything is written, unless --force is given.",
-    ]
-)

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from tenantry.catalog import Column, Constraint, Table
 from tenantry.export.django_fields import DjangoField, DjangoFields
 from tenantry.export.form import Form
-from tenantry.export.naming import class_names, free_name
+from tenantry.export.naming import class_names
 from tenantry.export.python_text import docstring
 from tenantry.export.subject import Subject
+from tenantry.postgres import free_name
 
 _TAKEN = (
     "pk",
