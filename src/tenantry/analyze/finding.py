@@ -20,6 +20,7 @@ class Finding:
         count: number of affected rows or objects.
         keys: some of their keys, never values.
         advice: what to do, or why nothing needs to be done.
+        explanation: what such a finding means, as docs/reference/findings.md says it.
     """
 
     code: str
@@ -31,6 +32,7 @@ class Finding:
     column: str = ""
     keys: tuple[str, ...] = ()
     advice: str = ""
+    explanation: str = ""
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)

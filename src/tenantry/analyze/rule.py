@@ -3,6 +3,7 @@ one."""
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,4 +71,7 @@ class AnalysisRule(ABC):
         Args:
             severity: if it is lower than the rule's.
         """
-        return Finding(self.code, severity or self.severity, self.area, table, title, count, column, keys, advice)
+        explanation = " ".join(inspect.cleandoc(self.__doc__ or "").split())
+        return Finding(
+            self.code, severity or self.severity, self.area, table, title, count, column, keys, advice, explanation
+        )

@@ -101,6 +101,24 @@ class Outsider:
 
 
 @dataclass(frozen=True, slots=True)
+class CronJob:
+    """A job of pg_cron whose command names source tables."""
+
+    name: str
+    schedule: str
+    tables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaUser:
+    """An object of another schema that refers to source tables; `kind` in words."""
+
+    kind: str
+    name: str
+    tables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """An object of the application with a name that Tenantry needs; `what` describes it and its place."""
 
@@ -127,6 +145,8 @@ class Surroundings:
         unprepared: the role script was not run in this database.
         outsiders: triggers of other tables that write source tables.
         at_work: open transactions, and remaining sessions.
+        jobs: scheduled jobs that use source tables.
+        users: views and foreign keys of other schemas that refer to source tables.
         opened: default privileges that grant the application's roles privileges on later objects.
         taken: names that a run needs and other objects have.
     """
@@ -142,6 +162,8 @@ class Surroundings:
     at_work: AtWork = NOBODY
     taken: tuple[Taken, ...] = ()
     opened: tuple[str, ...] = ()
+    jobs: tuple[CronJob, ...] = ()
+    users: tuple[SchemaUser, ...] = ()
 
 
 UNPREPARED_HINT = (

@@ -183,3 +183,35 @@ def test_other_encodings_are_refused_before_anything_is_asked(
                 )
         finally:
             admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+ELSEWHERE = """
+create schema reports;
+grant usage, create on schema reports to small_owner;
+create view reports.open_notes as select n.id from public.notes n join public."Organization" o on o.id = n.org_id;
+create table reports.days (id integer primary key, note text references public.notes (id));
+create schema cron;
+create table cron.job (jobid bigint, schedule text, command text, database text, active boolean, jobname text);
+insert into cron.job values (1, '0 3 * * *', 'delete from notes where body is null', current_database(), true, 'nightly'),
+    (2, '0 4 * * *', 'vacuum', current_database(), true, null), (3, '0 4 * * *', 'select from notes', 'elsewhere', true, null),
+    (4, '0 4 * * *', 'select from notes', current_database(), false, null);
+"""
+
+
+def test_what_other_schemas_jobs_and_roles_use_is_reported(small: MakeSmall) -> None:
+    made = make(small, after=ELSEWHERE)
+    said = [
+        each
+        for each in made.run("analyze", "--json").json["findings"]
+        if each["code"] in ("TA-177", "TA-178", "TA-179")
+    ]
+    # The login may not read the jobs of a schema that it has no privilege in.
+    assert "TA-177" not in {each["code"] for each in said}
+    found = {(each["code"], each["table"]): each for each in said}
+    assert found["TA-179", "reports.open_notes"]["keys"] == ["Organization", "notes"]
+    assert "foreign key" in found["TA-179", "days_note_fkey of reports.days"]["title"]
+    assert found["TA-178", "small_web"]["keys"] == ["Organization", "User", "notes"]
+    assert all(each["explanation"] and each["advice"] for each in said)
+    made.as_superuser("grant usage on schema cron to small_owner", "grant select on cron.job to small_owner")
+    jobs = [each for each in made.run("analyze", "--json").json["findings"] if each["code"] == "TA-177"]
+    assert [(each["table"], each["keys"]) for each in jobs] == [("nightly", ["notes"])]

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tenantry.analyze import Evidence, Finding, Surroundings, Taken, Tally
-from tenantry.analyze.surroundings import AtWork, Limit, Listener, OpenTransaction, Outsider, Publisher, Secured
+from tenantry.analyze.surroundings import (
+    AtWork,
+    CronJob,
+    Limit,
+    Listener,
+    OpenTransaction,
+    Outsider,
+    Publisher,
+    SchemaUser,
+    Secured,
+)
 from tenantry.catalog import Catalog, Column, Constraint, Function, Index, Table, Trigger, View
 from tenantry.catalog.hidden import Hidden
 from tenantry.catalog.table import Below, Grant, Policy
@@ -38,6 +48,8 @@ AROUND = {
         ),
         at_work=BUSY,
         taken=(Taken("notes", "trigger tenantry_capture"),),
+        jobs=(CronJob("nightly", "0 3 * * *", ("notes", "lines")),),
+        users=(SchemaUser("view", "reports.open_notes", ("notes",)), SchemaUser("foreign key", "fk of stats.days", ("lines",))),
     ),
     "no table can be made": Surroundings(listeners=(Listener("a", "f"), Listener("b", "g")), refused="not today"),
     "the server refuses by itself": Surroundings(refused="no space left on device"),
@@ -99,6 +111,7 @@ def neglected() -> Project:
             columns=(*notes.columns, *spare),
             triggers=(Trigger("touch", "create trigger touch …", function="public.touch"),),
             policies=(Policy("own", using="true"),),
+            grants=(*notes.grants, Grant("reporting", "SELECT"), Grant("PUBLIC", "SELECT"), Grant("reporting", "UPDATE", column="body")),
             rls_enabled=True,
             rules=("create rule quiet as\n on delete to notes do instead nothing",),
         ),

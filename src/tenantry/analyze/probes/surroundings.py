@@ -8,8 +8,9 @@ from typing import Any
 import psycopg
 
 from tenantry.analyze.probes.at_work import look_who_is_at_work
-from tenantry.analyze.surroundings import Listener, Outsider, Publisher, Secured, Surroundings
+from tenantry.analyze.surroundings import CronJob, Listener, Outsider, Publisher, SchemaUser, Secured, Surroundings
 from tenantry.catalog.hidden import hidden_tables
+from tenantry.catalog.mentions import mentioned
 from tenantry.mapping import Project
 from tenantry.postgres import ident, load_blocks
 
@@ -63,7 +64,32 @@ def look_around(connection: Connection, project: Project) -> Surroundings:
         ),
         at_work,
         opened=tuple(str(row[0]) for row in opened),
+        jobs=_jobs(connection, project),
+        users=tuple(
+            SchemaUser(str(kind), str(name), tuple(tables))
+            for kind, name, tables in connection.execute(
+                blocks["users"], {"source": project.source.schema, "target": project.target.schema, "tables": tables_of(project)}
+            )
+        ),
     )  # fmt: skip
+
+
+def tables_of(project: Project) -> list[str]:
+    return [table.name for table in project.source_tables]
+
+
+def _jobs(connection: Connection, project: Project) -> tuple[CronJob, ...]:
+    """Return the jobs of pg_cron that name source tables, if the extension is here and the login may read its table."""
+    blocks = load_blocks("tenantry.analyze.probes", "surroundings")
+    readable = connection.execute(blocks["may_read_jobs"]).fetchone()
+    if readable is None or not readable[0]:
+        return ()
+    found = []
+    for name, schedule, text in connection.execute(blocks["jobs"]):
+        named = mentioned(str(text), project.source.schema, tables_of(project))
+        if named:
+            found.append(CronJob(str(name), str(schedule), tuple(table for _, table in named)))
+    return tuple(found)
 
 
 def _written(project: Project, body: str) -> tuple[str, ...]:

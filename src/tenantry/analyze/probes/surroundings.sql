@@ -66,6 +66,43 @@ select t.tgname::text, format('%%I.%%I', n.nspname, c.relname), n.nspname = 'aut
    and not (n.nspname = %(source)s and c.relname = any (%(tables)s))
  order by 2, 1
 
+-- name: may_read_jobs
+-- Whether pg_cron is installed here and its jobs can be read; to_regclass would raise an error without a right on the schema.
+select coalesce((select pg_catalog.has_table_privilege(c.oid, 'SELECT') and pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                  where n.nspname = 'cron' and c.relname = 'job'), false)
+
+-- name: jobs
+-- Jobs that run in this database; older versions of pg_cron have no names for them.
+select coalesce(pg_catalog.to_jsonb(j.*) ->> 'jobname', j.jobid::text), j.schedule::text, j.command::text
+  from cron.job j
+ where j.database = pg_catalog.current_database() and j.active
+ order by 1
+
+-- name: users
+-- Views and foreign keys of other schemas that refer to source tables.
+with source as (
+    select c.oid, c.relname from pg_catalog.pg_class c
+     where c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(%(source)s)) and c.relname = any (%(tables)s)
+)
+select case v.relkind when 'm' then 'materialized view' else 'view' end, pg_catalog.format('%%I.%%I', n.nspname, v.relname) as name,
+       array_agg(distinct s.relname::text order by s.relname::text)
+  from source s
+  join pg_catalog.pg_depend d on d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = s.oid
+  join pg_catalog.pg_rewrite r on d.classid = 'pg_catalog.pg_rewrite'::regclass and r.oid = d.objid
+  join pg_catalog.pg_class v on v.oid = r.ev_class and v.relkind in ('v', 'm')
+  join pg_catalog.pg_namespace n on n.oid = v.relnamespace
+ where n.nspname not in ('tenantry', %(source)s, %(target)s)
+ group by v.oid, v.relkind, n.nspname, v.relname
+ union all
+select 'foreign key', pg_catalog.format('%%I of %%I.%%I', k.conname, n.nspname, c.relname), array[s.relname::text]
+  from source s
+  join pg_catalog.pg_constraint k on k.confrelid = s.oid and k.contype = 'f' and k.conparentid = 0
+  join pg_catalog.pg_class c on c.oid = k.conrelid
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where n.nspname not in ('tenantry', %(source)s, %(target)s)
+ order by 2
+
 -- name: open_transactions
 -- Transactions that hold writers' locks on source tables, and prepared ones of this database, which hold locks without a
 -- session. Facts that a login may not see (pg_read_all_stats) are null.
