@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import itertools
 import os
 import shutil
@@ -110,6 +111,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[_FOLDER] = folder = str(home_for_servers())
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         keep_bytecode()
+    # Plans and catalogs are large trees without cycles: Python's own thresholds have the collector look through all of them again and again.
+    gc.set_threshold(100_000, 20, 20)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what runs in the background so, and the processes of tests, which are to be interrupted, would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)

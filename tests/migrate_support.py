@@ -60,8 +60,10 @@ OPTIONS = Options(workers=2, chunk_rows=400, lock_patience=20)
 # -- templates -----------------------------------------------------------------------------------------------------------
 
 
-def shared_template(server: EmbeddedServer, name: str, fill: Callable[[Database], None]) -> str:
-    """The database of this name on the server, made and filled by the first who asks, whatever worker that is."""
+def shared_template(
+    server: EmbeddedServer, name: str, fill: Callable[[Database], None], *, template: str = "template0"
+) -> str:
+    """The database of this name on the server, copied from `template` and filled by the first who asks, whatever worker that is."""
     with psycopg.connect(server.dsn(), autocommit=True) as admin:
         admin.execute("select pg_advisory_lock(hashtext(%s))", [name])
         made = admin.execute(
@@ -70,7 +72,9 @@ def shared_template(server: EmbeddedServer, name: str, fill: Callable[[Database]
         if made != ("complete",):
             quoted = sql.Identifier(name)
             admin.execute(sql.SQL("drop database if exists {} with (force)").format(quoted))
-            admin.execute(sql.SQL("create database {} template template0 strategy file_copy").format(quoted))
+            admin.execute(
+                sql.SQL("create database {} template {} strategy file_copy").format(quoted, sql.Identifier(template))
+            )
             fill(Database(server, name))
             admin.execute(sql.SQL("comment on database {} is 'complete'").format(quoted))
     return name
@@ -143,9 +147,14 @@ def clone_legacy(server: EmbeddedServer) -> Iterator[Database]:
         yield made
 
 
+def finished_template(server: EmbeddedServer) -> str:
+    """A migrated Clinic."""
+    return shared_template(server, "clinic_finished", _fill_finished)
+
+
 @contextmanager
 def clone_finished(server: EmbeddedServer) -> Iterator[Database]:
-    with fresh_database(server, shared_template(server, "clinic_finished", _fill_finished)) as made:
+    with fresh_database(server, finished_template(server)) as made:
         grant_rights(made, clinic_manifest())
         yield made
 

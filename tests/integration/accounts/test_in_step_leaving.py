@@ -21,8 +21,7 @@ from tests.migrate_support import OWNER, cli, clinic_manifest, one, rows, wait_f
 __all__ = ["world", "world_each"]
 
 
-def test_a_deleted_account_leaves_a_profile_that_keeps_its_name(world_each: World) -> None:
-    world = world_each
+def test_a_deleted_account_leaves_a_profile_that_keeps_its_name(world: World) -> None:
     account, profile = person_with_traces(world, "olga@example.org")
     world.auth.execute("delete from auth.users where id = %s", [account])
     ((linked, name, gone),) = rows(
@@ -102,8 +101,7 @@ def test_memberships_without_an_end_rule_are_deleted_unless_rows_depend_on_them(
     assert world.memberships(profile) == []
 
 
-def test_what_fails_does_not_fail_the_sign_up_and_is_healed(world_each: World) -> None:
-    world = world_each
+def test_what_fails_does_not_fail_the_sign_up_and_is_healed(world: World) -> None:
     with world.database.connect() as admin:
         admin.execute("alter table clinic.profiles add column nickname text")
         admin.execute("update clinic.profiles set nickname = name")
@@ -169,8 +167,7 @@ def test_even_without_a_queue_the_sign_up_goes_through(world: World) -> None:
     assert world.email_of(account) == ("uwe@example.org", False)
 
 
-def test_a_thousand_sign_ups_at_once_get_one_profile_each(world_each: World) -> None:
-    world = world_each
+def test_a_thousand_sign_ups_at_once_get_one_profile_each(world: World) -> None:
     people, workers = 1000, 8
     before = one(world.database, "select count(*) from clinic.profiles")
     with world.database.connect() as admin:

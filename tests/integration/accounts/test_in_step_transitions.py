@@ -31,19 +31,19 @@ __all__ = ["world"]
 
 
 def test_a_rollback_waits_for_no_reader_carries_new_people_back_and_leaves_no_trigger_that_fires(
-    finished_each: Database,
+    finished: Database,
 ) -> None:
-    with world_of(finished_each) as world:
+    with world_of(finished) as world:
         world.invite("zoe@example.org", role="staff")
         member = world.sign_up("zoe@example.org", confirmed=True)
         alone = world.sign_up("alone@example.org", confirmed=True)
-        moved = rows(finished_each, "select auth_user_id, legacy_id from clinic.profiles p where legacy_id <> id::text"
+        moved = rows(finished, "select auth_user_id, legacy_id from clinic.profiles p where legacy_id <> id::text"
                      " and auth_user_id is not null order by id limit 1")[0]  # fmt: skip
         world.auth.execute(
             "update auth.users set email = 'moved@example.org', email_confirmed_at = now() where id = %s", [moved[0]]
         )
         profile, other = world.profile(member), world.profile(alone)
-    with finished_each.connect() as admin:
+    with finished.connect() as admin:
         # Ended since: by its flag, which the source does not have, and by its deletion, which leaves the row of the person.
         active = (
             "select id from clinic.user_clinic_roles m where is_active and legacy_id <> id::text and {} (select from clinic.dashboards d"
@@ -53,43 +53,41 @@ def test_a_rollback_waits_for_no_reader_carries_new_people_back_and_leaves_no_tr
             f"update clinic.user_clinic_roles set is_active = false where id in ({active.format('exists', 2)})"
         )
         admin.execute(f"delete from clinic.user_clinic_roles where id in ({active.format('not exists', 1)})")
-    assert len(tenantry_triggers(finished_each)) == 5
-    with finished_each.connect(autocommit=False) as reader:
+    assert len(tenantry_triggers(finished)) == 5
+    with finished.connect(autocommit=False) as reader:
         # As any open context, whose tenants are asked for in these tables.
         reader.execute("select count(*) from clinic.profiles, clinic.user_clinic_roles")
-        done = roll_back(finished_each.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
+        done = roll_back(finished.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
     (again,) = done.again
     assert (again.table, again.source, again.ended, again.deleted) == ("user_clinic_roles", "users", 2, 1)
-    assert rows(finished_each, "select data ->> 'ended' from tenantry.event where code = 'memberships_again'") == [
-        ("2",)
-    ]
-    assert tenantry_triggers(finished_each) == []
-    assert one(finished_each, "select email from users where id = %s", [moved[1]]) == "moved@example.org"
+    assert rows(finished, "select data ->> 'ended' from tenantry.event where code = 'memberships_again'") == [("2",)]
+    assert tenantry_triggers(finished) == []
+    assert one(finished, "select email from users where id = %s", [moved[1]]) == "moved@example.org"
     # The source knows people with a clinic and a role; who has none is listed.
-    assert rows(finished_each, "select email, role::text from users where id = %s", [str(profile)]) == [
+    assert rows(finished, "select email, role::text from users where id = %s", [str(profile)]) == [
         ("zoe@example.org", "front_desk")
     ]
     told = rows(
-        finished_each,
+        finished,
         "select table_name from tenantry.kept where legacy_id = %(id)s and column_name = ''"
         " union all select table_name from tenantry.conflict where legacy_id = %(id)s and direction = 'reverse'",
         {"id": str(other)},
     )
-    carried = one(finished_each, "select count(*) from users where id = %s", [str(other)])
+    carried = one(finished, "select count(*) from users where id = %s", [str(other)])
     assert (told, carried) == ([("profiles",)], 0)
-    with finished_each.connect() as service:
+    with finished.connect() as service:
         service.execute("set role service_role")
         with pytest.raises(errors.InsufficientPrivilege):
             service.execute("select tenantry.accept_invitations(%s, 'one')", [member])
     # From now on each account belongs to a single person.
-    with finished_each.connect() as admin:
+    with finished.connect() as admin:
         admin.execute("insert into auth.users (id, email) values (gen_random_uuid(), 'late@example.org')")
-    assert one(finished_each, "select count(*) from clinic.profiles where email = 'late@example.org'") == 0
+    assert one(finished, "select count(*) from clinic.profiles where email = 'late@example.org'") == 0
     # After another cutover, everybody has their previous account.
-    cut_over(finished_each.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
-    assert len(tenantry_triggers(finished_each)) == 5
+    cut_over(finished.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
+    assert len(tenantry_triggers(finished)) == 5
     found = rows(
-        finished_each,
+        finished,
         "select legacy_id, auth_user_id from clinic.profiles where legacy_id = any (%s)",
         [[str(profile), moved[1]]],
     )

@@ -22,7 +22,8 @@ from tenantry.mapping.transform import Between
 from tenantry.mapping.transforms import transforms
 from tenantry.mapping.values import numbers
 from tenantry.mapping.values.type_names import base_type
-from tests.conftest import Database
+from tenantry.postgres import EmbeddedServer
+from tests.conftest import Database, fresh_database, running_server
 
 ANY = settings(
     max_examples=10,
@@ -40,6 +41,13 @@ ZONES = (
 )  # fmt: skip
 
 Make = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def database(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
+    """One for all tests: they create nothing in it."""
+    with fresh_database(running_server(servers, 18)) as made:
+        yield made
 
 
 @contextmanager

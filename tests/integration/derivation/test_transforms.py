@@ -27,7 +27,8 @@ from tenantry.mapping.transform import Between
 from tenantry.mapping.transforms import transforms
 from tenantry.mapping.values import numbers
 from tenantry.mapping.values.texts import FALSE_WORDS, TRUE_WORDS, plain_source
-from tests.conftest import Database
+from tenantry.postgres import EmbeddedServer
+from tests.conftest import Database, fresh_database, running_server, version_parameters
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "transforms.md"
 
@@ -45,6 +46,19 @@ BLANKS = " \t\r\n\u00a0"
 
 Make = Callable[[str], str]
 """From the SQL of a raw value to that of the transformed one."""
+
+
+@pytest.fixture(scope="module")
+def database(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
+    with fresh_database(running_server(servers, 18)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module", params=version_parameters())
+def database_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
+    """One for all tests: what they create has names of its own."""
+    with fresh_database(running_server(servers, request.param)) as made:
+        yield made
 
 
 @contextmanager
@@ -390,14 +404,14 @@ def test_a_case_insensitive_collation_has_no_effect(database_each: Database) -> 
             )
         except psycopg.errors.FeatureNotSupported:
             pytest.skip("these binaries were built without ICU")
-        connection.execute("create type mood as enum ('good')")
+        connection.execute("create type one_mood as enum ('good')")
         connection.execute('create table t (value text collate "ci")')
         values = ["good", "GOOD", " Ana@X.org ", "1,200", "YES"]
         connection.execute("insert into t select unnest(%s::text[])", [values])
         source = column("text", collation="ci")
         raw = plain_source(source, "s.value")
         got = connection.execute(
-            f"select ({casts.cast(raw, source, column('mood', 'enum'), ('good',), 180000)})::text,"
+            f"select ({casts.cast(raw, source, column('one_mood', 'enum'), ('good',), 180000)})::text,"
             f" {up('email', raw, TEXT, 'text')}, {up('number', raw, TEXT, 'integer')}, {up('boolean', raw, TEXT, 'boolean')} from t s".encode()
         ).fetchall()
         assert got == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.migrate_support import (
     OWNER,
     clinic_manifest,
     engine,
+    finished_template,
     grant_rights,
     let_own,
     migrate,
@@ -34,23 +36,35 @@ Row = dict[str, Any]
 AUDIT = {"created_at", "updated_at"}
 
 
+def open_sides(database: Database, manifest: Manifest, owner: str = OWNER) -> None:
+    """Let both sides of a migrated database be written, with nothing that records it."""
+    with database.connect() as admin:
+        for table, trigger in admin.execute(
+            "select tgrelid::regclass::text, tgname from pg_trigger where tgname ~ '^tenantry_' and not tgisinternal"
+        ).fetchall():
+            admin.execute(f"drop trigger {trigger} on {table}")
+        for table in manifest.tables:
+            admin.execute(f"alter table {ident(manifest.target.schema_name, table)} enable trigger user")
+    with engine(database, owner) as connection:
+        connection.execute(load_sql("tenantry.journal.sql", "reverse"))
+
+
+_PROJECTS: dict[tuple[str, int], Project] = {}
+"""By manifest and server version: all clones of one template have the same."""
+
+
+def project_once(database: Database, manifest: Manifest, owner: str = OWNER) -> Project:
+    key = (manifest.name, database.version)
+    if key not in _PROJECTS:
+        _PROJECTS[key] = project_of(database, manifest, owner=owner)
+    return _PROJECTS[key]
+
+
 class Sides:
     """A migrated database whose target is written, with the changes replayed into the source."""
 
-    def __init__(self, database: Database, manifest: Manifest | None = None, owner: str = OWNER) -> None:
-        self.database, self.owner = database, owner
-        with database.connect() as admin:
-            for table, trigger in admin.execute(
-                "select tgrelid::regclass::text, tgname from pg_trigger where tgname ~ '^tenantry_' and not tgisinternal"
-            ).fetchall():
-                admin.execute(f"drop trigger {trigger} on {table}")
-            for table in (manifest or clinic_manifest()).tables:
-                admin.execute(
-                    f"alter table {ident((manifest or clinic_manifest()).target.schema_name, table)} enable trigger user"
-                )
-        with engine(database, owner) as connection:
-            connection.execute(load_sql("tenantry.journal.sql", "reverse"))
-        self.project: Project = project_of(database, manifest, owner=owner)
+    def __init__(self, database: Database, project: Project, owner: str = OWNER) -> None:
+        self.database, self.project, self.owner = database, project, owner
         self.reverser = Reverser(self.project)
         self.seen: dict[str, set[str]] = {}
 
@@ -182,8 +196,15 @@ class Sides:
 
 
 @pytest.fixture
-def sides(finished: Database) -> Sides:
-    return Sides(finished)
+def sides(servers: dict[int, EmbeddedServer]) -> Iterator[Sides]:
+    """A migrated Clinic, both sides of which can be written, on PostgreSQL 18."""
+    server, manifest = running_server(servers, 18), clinic_manifest()
+    template = shared_template(
+        server, "clinic_sides", lambda made: open_sides(made, manifest), template=finished_template(server)
+    )
+    with fresh_database(server, template) as database:
+        grant_rights(database, manifest)
+        yield Sides(database, project_once(database, manifest))
 
 
 def pick(sides: Sides, query: str) -> Any:
@@ -385,6 +406,7 @@ def fill_lab(database: Database, manifest: Manifest) -> None:
     with database.connect() as admin:
         admin.execute(f'grant usage on schema "Old Lab" to {LAB_OWNER}')
     migrate(database, manifest, owner=LAB_OWNER)
+    open_sides(database, manifest, LAB_OWNER)
 
 
 def lab_manifest(folder: Path) -> Manifest:
@@ -393,14 +415,26 @@ def lab_manifest(folder: Path) -> Manifest:
     return load_manifest(folder / "tenantry.toml")
 
 
-@pytest.fixture(params=version_parameters())
-def lab(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sides]:
-    manifest = lab_manifest(tmp_path)
-    server = running_server(servers, request.param)
+@contextmanager
+def lab_on(server: EmbeddedServer, folder: Path) -> Iterator[Sides]:
+    manifest = lab_manifest(folder)
     template = shared_template(server, "reverse_lab", lambda made: fill_lab(made, manifest))
     with fresh_database(server, template) as database:
         grant_rights(database, manifest, owner=LAB_OWNER)
-        yield Sides(database, manifest, LAB_OWNER)
+        yield Sides(database, project_once(database, manifest, LAB_OWNER), LAB_OWNER)
+
+
+@pytest.fixture
+def lab(servers: dict[int, EmbeddedServer], tmp_path: Path) -> Iterator[Sides]:
+    with lab_on(running_server(servers, 18), tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(params=version_parameters())
+def lab_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sides]:
+    """The texts of values are the server's, and what is written from them."""
+    with lab_on(running_server(servers, request.param), tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

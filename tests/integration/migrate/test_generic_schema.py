@@ -25,8 +25,19 @@ from tenantry.migrate.run.engine import Options
 from tenantry.migrate.session.observer import Silent
 from tenantry.migrate.session.prepare import prepare
 from tenantry.plan import Step
+from tenantry.postgres import EmbeddedServer
 from tests.conftest import Database, fresh_database, running_server, version_parameters
-from tests.migrate_support import engine, let_own, migrate, one, rows, source_digest, verify_all
+from tests.migrate_support import (
+    engine,
+    grant_rights,
+    let_own,
+    migrate,
+    one,
+    rows,
+    shared_template,
+    source_digest,
+    verify_all,
+)
 
 OWNER = "shop_owner"
 SOURCE, TARGET = "Old Shop", "shop"
@@ -362,11 +373,15 @@ def shop(
 ) -> Iterator[Shop]:
     """The workshops, migrated, on every version; to be read only."""
     manifest = write_manifest(tmp_path_factory.mktemp("shop"))
-    with fresh_database(running_server(servers, request.param)) as database:  # type: ignore[arg-type]
-        fill(database, manifest)
-        made = Shop(database, manifest)
-        made.migrate()
-        yield made
+    server: EmbeddedServer = running_server(servers, request.param)  # type: ignore[arg-type]
+
+    def fill_and_migrate(made: Database) -> None:
+        fill(made, manifest)
+        Shop(made, manifest).migrate()
+
+    with fresh_database(server, shared_template(server, "shop_finished", fill_and_migrate)) as database:
+        grant_rights(database, manifest, owner=OWNER)
+        yield Shop(database, manifest)
 
 
 @pytest.fixture
