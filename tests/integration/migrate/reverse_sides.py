@@ -98,12 +98,16 @@ class Sides:
 
     def target(self) -> dict[str, dict[str, str]]:
         """Every row of the target's fed tables, as text, by legacy id."""
-        return {
-            name: dict(
-                rows(self.database, f"select legacy_id, t::text from {ident(self.project.target.schema, name)} t")
-            )
-            for name in self.project.by_target
-        }
+        with self.database.connect() as connection:
+            return {
+                name: {
+                    str(key): str(text)
+                    for key, text in connection.execute(
+                        f"select legacy_id, t::text from {ident(self.project.target.schema, name)} t"
+                    )
+                }
+                for name in self.project.by_target
+            }
 
     def source(self) -> dict[str, dict[str, Row]]:
         """Every source row as its columns' texts, by its key's text."""
@@ -148,12 +152,17 @@ class Sides:
         )
 
     def disagreements(self) -> list[str]:
-        """Where up(source), derived as the verification does, is not the target, and `kept` does not say so."""
+        """Where up(source), derived as the verification does, is not the target, and `kept` does not say so: in what was written and in
+        what comes of the same source tables, or everywhere, if nothing was written."""
+        written = {name for name, keys in self.seen.items() if keys}
+        sources = {mapping.source.name for mapping in self.project if mapping.target.name in written}
         kept = self.kept()
         found = []
         with engine(self.database, self.owner) as connection:
             corrected = corrected_mappings(connection)
             for mapping in self.project:
+                if written and mapping.source.name not in sources:
+                    continue
                 names = [c.name for c in mapping.columns if c.kind not in ("python", "account")]
                 derivation = Deriver(self.project, Reading.VERIFY, corrected=corrected).derive(mapping)
                 want = {
