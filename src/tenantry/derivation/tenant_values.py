@@ -71,8 +71,8 @@ def tenants_of_values(project: Project, values: str) -> str:
     """Return a query (key, tenant, value): each tenant that the values mean, with the spelling that occurs most often."""
     tenant = id_sql(project.manifest.ids.namespace, project.manifest.tenant.table, "v.key")
     return (
-        f"select v.key, {tenant} as tenant, v.value from (select w.key, mode() within group (order by w.value) as value"
-        f" from ({values}) w group by w.key) v"
+        f"select v.key, {tenant} as tenant, v.value from (select distinct on (c.key) c.key, c.value from (select w.key, w.value,"
+        f" count(*) as times from ({values}) w group by w.key, w.value) c order by c.key, c.times desc, c.value) v"
     )
 
 

@@ -87,6 +87,18 @@ def evidence(*, sampled: bool = False) -> tuple[Evidence, ...]:
     )
 
 
+def torn() -> Project:
+    """Clinic, but that the path of one table leads to several rows."""
+    found = project("clinic")
+    mappings = tuple(
+        replace(each, tenant_paths=tuple(replace(path, several=True) for path in each.tenant_paths[:1]))
+        if each.name == "goals"
+        else each
+        for each in found.mappings
+    )
+    return replace(found, mappings=mappings)
+
+
 def movable() -> Project:
     """Clinic, but that the clients of a clinic may move it to another time zone."""
     rules = dict(manifest("clinic").tables)

@@ -8,7 +8,7 @@ from pathlib import Path
 import tenantry.analyze.rules
 from tenantry.analyze import SEVERITIES, all_rules, analyze
 from tests.fixtures import project
-from tests.unit.analyze.samples import AROUND, evidence, movable, neglected
+from tests.unit.analyze.samples import AROUND, evidence, movable, neglected, torn
 from tools.docs.findings import page
 
 ROOT = Path(__file__).parents[3]
@@ -53,6 +53,7 @@ def test_each_code_is_found_somewhere_and_never_graver_than_its_rule_says() -> N
         *(each for around in AROUND.values() for each in analyze(project("depot"), (), around)),
         *analyze(project("clinic"), evidence()),
         *analyze(movable(), ()),
+        *analyze(torn(), ()),
     ]
     severities = {rule.code: SEVERITIES.index(rule.severity) for rule in all_rules()}
     assert {each.code for each in found} == severities.keys()
