@@ -12,10 +12,13 @@ from tenantry.draft.naming import free, target_name
 from tenantry.mapping.values.type_names import INTEGERS
 from tenantry.postgres import ident, literal
 from tenantry.survey.model import FoundReference
+from tenantry.survey.names import words
 from tenantry.survey.sample import base_type
 
 _VOLATILE = re.compile(r"nextval\(|cuid|nanoid|ulid", re.IGNORECASE)
 
+_NUMBERS = (("id",), ("uid",), ("pk",), ("key",), ("uuid",))
+"""Last words of keys that say nothing but which row it is."""
 _NONE = re.compile(r"""\(?'?(0|-1|)'?\)?(::[\w" ]+(\(\d+\))?)?$""")
 """Defaults of references that may not be null and mean that there is none."""
 
@@ -82,7 +85,11 @@ def _says_something(work: Drafting, table: Table, key: str) -> bool:
         bool(shapes)
         and column is not None
         and base_type(work.catalog, column) not in INTEGERS
-        and (shapes.get("word", 0) + shapes.get("text", 0) > 0.5)
+        and (
+            shapes.get("word", 0) + shapes.get("text", 0) > 0.5
+            # A code is a number of the row, unless the column has a name of its own.
+            or (shapes.get("code", 0) > 0.5 and words(key)[-1:] not in _NUMBERS)
+        )
     )
 
 

@@ -77,7 +77,7 @@ def _way_back(work: Drafting, table: Table) -> tuple[str, ...]:
     """Return the way to the tenant against the reference of the table that names this one's rows."""
     naming = _named_by(work, table)
     named = next((each for each in work.ways(naming) if each.parent == table.name and len(each.columns) == 1), None)
-    if named is None or naming not in work.scoped or _leads_back(work, table.name, naming):
+    if named is None or naming not in {*work.scoped, work.root} or _leads_back(work, table.name, naming):
         return ()
     work.lead.setdefault(table.name, set()).add(naming)
     return (f"{named.parent_columns[0]} <- {work.target_of[naming]}.{named.columns[0]}",)

@@ -44,6 +44,10 @@ class Graph:
     def parent_columns(self, hop: ReferenceHop) -> tuple[str, ...]:
         return self._parent_columns[hop]
 
+    def is_unique(self, hop: ReferenceHop) -> bool:
+        """Whether at most one row of the child names each row of the parent."""
+        return any(back.to == hop.table and back.columns == hop.columns for back in self._backward[hop.to])
+
     def parents(self, table: str) -> list[ReferenceHop]:
         return self._forward[table]
 

@@ -10,7 +10,7 @@ from tenantry.catalog import Catalog, Table
 from tenantry.mapping.values.type_names import INTEGERS, TEXTS
 from tenantry.survey.graph import Graph
 from tenantry.survey.keys import plain_table
-from tenantry.survey.model import Candidate, FoundReference, TableKind
+from tenantry.survey.model import Candidate, FoundReference, ReferenceHop, TableKind
 from tenantry.survey.names import PEOPLE, TENANTS, stem, words
 from tenantry.survey.sample import Sample, base_type
 from tenantry.survey.shapes import shape_of
@@ -140,9 +140,12 @@ def _as_tenant(
         if member:
             score += 20
             reasons.append(f"{member} says who belongs to it: {why}")
-        elif users in direct:
+        elif any(hop.table == users and not _may_be_null(catalog, hop) for hop in graph.children(table.name)):
             score += 20
             reasons.append(f"each row of {users} names it")
+        elif users in direct:
+            score += 20 if vocabulary else 0
+            reasons.append(f"rows of {users} name it")
         elif users not in graph.reaching(table.name):
             score -= 15
             reasons.append(f"no path leads from {users} to it")
@@ -156,7 +159,11 @@ def _as_tenant(
         and all(own.rows <= max(samples[each].rows, 0) for each in direct if samples[each].rows > 0)
     ):
         score += 5
-    up = [hop for hop in graph.parents(table.name) if hop.to not in (users, table.name)]
+    # A row that only this row may name, as its settings, and one that it need not name, as a picture, are no owners.
+    up = [
+        hop for hop in graph.parents(table.name)
+        if hop.to not in (users, table.name) and not graph.is_unique(hop) and not _may_be_null(catalog, hop)
+    ]  # fmt: skip
     if up:
         score -= 8 * len({hop.to for hop in up})
         reasons.append(f"but it belongs to {', '.join(sorted({hop.to for hop in up}))}")
@@ -176,6 +183,12 @@ def values_found(column: str, tables: Sequence[Table], samples: Mapping[str, Sam
     values = {value for name in having for value in samples[name].distinct(column)}
     rows = sum(len(samples[name].values) for name in having)
     return (f"{len(values)} different values in {rows} sampled rows of {', '.join(having)}",) if rows else ()
+
+
+def _may_be_null(catalog: Catalog, hop: ReferenceHop) -> bool:
+    table = catalog.table(hop.table)
+    columns = [table.column(name) for name in hop.columns] if table is not None else []
+    return any(column is not None and column.nullable for column in columns)
 
 
 def _columns(
@@ -221,7 +234,14 @@ def kind_of(
     named = [set(words(column.name)) for column in table.columns]
     tokens = any({"token", "secret", "hash", "value"} & each for each in named)
     provider = any("provider" in each for each in named) and any({"access", "token"} <= each for each in named)
-    if table.name == passwords or (name and (set(name) & _CREDENTIALS or "factor" in name) and tokens) or provider:
+    # Tokens of a team, unlike those of a person, are rows of the application.
+    others = any(
+        hop.to not in (users, table.name)
+        and all((column := table.column(each)) is not None and not column.nullable for each in hop.columns)
+        for hop in graph.parents(table.name)
+    )
+    named_so = bool(name) and bool(set(name) & _CREDENTIALS or "factor" in name) and tokens and not others
+    if table.name == passwords or named_so or provider:
         return "credentials", "it holds tokens or hashes of people who sign in"
     if len(parents) == 2 and not own and len(graph.parents(table.name)) <= 3:
         return "join", f"it has nothing but references to {' and '.join(sorted(parents))}"

@@ -77,8 +77,10 @@ ZERO_FOR_NONE = """
 create table firms (id serial primary key, title text not null);
 create table people (id serial primary key, firm integer not null references firms, mail text not null unique, secret text,
     inviter integer not null default 0, boss varchar(10) not null default '', mentor integer not null);
-create table tickets (id serial primary key, firm integer not null references firms, parent integer not null default 0);
+create table parts (code text primary key check (code ~ '^P-'), firm integer not null references firms);
 insert into firms (title) select 'f' || n from generate_series(1, 3) n;
+insert into parts select 'P-' || 1000 + n, 1 + n % 3 from generate_series(1, 60) n;
+create table tickets (id serial primary key, firm integer not null references firms, parent integer not null default 0);
 insert into people (firm, mail, secret, inviter, boss, mentor)
     select 1 + n % 3, 'p' || n || '@example.org', 'x', case when n % 9 = 0 then 0 else n end, case when n % 7 = 0 then '' else n::text end,
         case when n % 5 = 0 then 0 else n end from generate_series(1, 60) n;
@@ -94,5 +96,43 @@ def test_a_default_of_a_reference_that_means_none_becomes_null(servers: dict[int
     assert re.search(r"inviter uuid,", people)
     # Nothing says what a mentor of 0 means: such rows are quarantined.
     assert re.search(r"mentor uuid not null", people)
+    # A row that is born in the target needs a code that the source accepts.
+    assert "code text not null" in table_sql(draft, "parts")
     asked = next(each for each in draft.questions if each.about == "tickets.parent")
     assert "its default, 0, seems to mean that there is none" in asked.chosen
+
+
+PICTURES = """
+create table pictures (id text primary key, bytes text not null);
+create table settings (id text primary key, theme text);
+create table organisations (id text primary key, name text not null, picture text references pictures,
+    settings text not null unique references settings);
+create table users (id serial primary key, email text not null unique, password text, picture text references pictures);
+create table members (id text primary key, organisation text not null references organisations, person integer not null references users,
+    role text not null, unique (organisation, person));
+create table teams (id text primary key, organisation text not null references organisations, picture text references pictures);
+create table api_tokens (id serial primary key, token_hash text not null, team text not null references teams);
+create table reset_tokens (id serial primary key, token_hash text not null, person integer not null references users);
+create table letters (id text primary key, team text not null references teams, author integer not null references users);
+insert into settings select 's' || n from generate_series(1, 5) n;
+insert into organisations select 'o' || n, 'name', null, 's' || n from generate_series(1, 5) n;
+insert into users (email, password) select 'u' || n || '@example.org', 'x' from generate_series(1, 30) n;
+insert into members select 'm' || n, 'o' || 1 + n % 5, n, case when n % 4 = 0 then 'owner' else 'member' end from generate_series(1, 30) n;
+insert into teams select 't' || n, 'o' || 1 + n % 5 from generate_series(1, 10) n;
+insert into letters select 'l' || n, 't' || 1 + n % 10, 1 + n % 30 from generate_series(1, 50) n;
+"""
+
+
+def test_a_table_that_rows_may_name_is_no_tenant_and_what_a_tenant_alone_names_owns_it_not(
+    servers: dict[int, EmbeddedServer],
+) -> None:
+    """Every path that leads to an organisation leads to its picture too."""
+    with fresh_database(running_server(servers, 18)) as database, psycopg.connect(database.dsn) as connection:
+        connection.execute(PICTURES.encode())
+        connection.execute("analyze")
+        connection.commit()
+        found = survey(connection, "public")
+    assert found.tenants[0].table == "organisations"
+    kinds = {each.name: each.kind for each in found.tables}
+    assert (kinds["api_tokens"], kinds["reset_tokens"]) == ("data", "credentials")
+    assert "but it belongs to" not in " ".join(found.tenants[0].reasons)
