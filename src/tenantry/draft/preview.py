@@ -10,6 +10,7 @@ import psycopg
 
 from tenantry.analyze import Finding, analyze, gather, look_around
 from tenantry.analyze.finding import Evidence
+from tenantry.analyze.probes.evidence import PROBE_TIMEOUT
 from tenantry.catalog import read_catalog
 from tenantry.draft.check import project_of_files
 from tenantry.draft.make import make_draft
@@ -61,6 +62,7 @@ def preview(
             connection,
             project,
             most_rows=most_rows,
+            timeout=PROBE_TIMEOUT,
             progress=lambda _name, _rows: progress("analyzing tables", next(done), total),
         )
         progress("analyzing tables", total, total)

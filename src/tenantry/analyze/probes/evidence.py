@@ -29,6 +29,10 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 MOST_ROWS = 5_000_000
 """Tables with more rows are sampled by pages, and the findings mention it."""
 TIMEOUT = "10min"
+SAMPLE_ROWS, PROBE_TIMEOUT = 1_000_000, "30s"
+"""The same for `tenantry analyze`, which a person waits for, and which may run beside the application."""
+_COUNTED = 20
+"""Tables with more rows than this many samples are not counted: PostgreSQL's own estimate stands for their number."""
 SAMPLES = 5
 
 
@@ -37,9 +41,15 @@ def gather(
     project: Project,
     *,
     most_rows: int = MOST_ROWS,
+    timeout: str = TIMEOUT,
     progress: Callable[[str, int], None] = lambda _name, _rows: None,
 ) -> tuple[Evidence, ...]:
-    """Gather evidence for every mapping; calls `progress` with each mapping's name and rows when it starts."""
+    """Gather evidence for every mapping; calls `progress` with each mapping's name and estimated rows when it starts.
+
+    Args:
+        most_rows: tables with more rows are sampled.
+        timeout: of each probe, as PostgreSQL's statement_timeout.
+    """
     found = []
     with connection.transaction(force_rollback=True):
         connection.execute("set local work_mem = '128MB'")
@@ -49,20 +59,27 @@ def gather(
         ):
             for statement in type_statements(project.target):
                 connection.execute(statement)
-        connection.execute("select set_config('statement_timeout', %s, true)", [TIMEOUT])
+        connection.execute("select set_config('statement_timeout', %s, true)", [timeout])
         for mapping in project:
-            table = ident(project.source.schema, mapping.source.name)
-            row = connection.execute(f"select count(*) from {table}").fetchone()
-            assert row is not None
-            total = int(str(row[0]))
+            total = max(0, mapping.source.row_estimate)
             progress(mapping.name, total)
             try:
                 with about(str(mapping)), connection.transaction():
+                    total = _total(connection, project, mapping, most_rows)
                     found.append(_probe(connection, project, mapping, total, most_rows))
             except (pg.DataError, pg.QueryCanceled, pg.IntegrityError) as error:
                 said = "(withheld: the table holds secrets)" if mapping.secrets else str(error.diag.message_primary)
                 found.append(Evidence(mapping.name, 0, total, failed=said))
     return tuple(found)
+
+
+def _total(connection: Connection, project: Project, mapping: Mapping, most_rows: int) -> int:
+    """Count the rows of the source table, unless that would take much longer than to read the sample."""
+    if mapping.source.row_estimate > _COUNTED * most_rows:
+        return mapping.source.row_estimate
+    row = connection.execute(f"select count(*) from {ident(project.source.schema, mapping.source.name)}").fetchone()
+    assert row is not None
+    return int(str(row[0]))
 
 
 def _probe(connection: Connection, project: Project, mapping: Mapping, total: int, most_rows: int) -> Evidence:

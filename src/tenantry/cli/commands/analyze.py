@@ -11,6 +11,7 @@ import typer
 
 from tenantry.analyze import analyze as find
 from tenantry.analyze import gather, look_around
+from tenantry.analyze.probes.evidence import PROBE_TIMEOUT, SAMPLE_ROWS
 from tenantry.cli.command import HelpSection, command
 from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import described, prepared_project
@@ -40,7 +41,7 @@ def analyze(
     everything: Annotated[bool, typer.Option("--all", help="Show informative findings too.")] = False,
     sample_rows: Annotated[
         int, typer.Option(help="Read a sample of tables with more rows than this, not the whole table.", min=1000)
-    ] = 5_000_000,
+    ] = SAMPLE_ROWS,
     schema: Annotated[str, typer.Option(help="Without a manifest: the schema to look at.")] = "public",
     prisma: PrismaPath = None,
     sql: SqlFiles = None,
@@ -91,6 +92,7 @@ def analyze(
             connection,
             prepared.project,
             most_rows=sample_rows,
+            timeout=PROBE_TIMEOUT,
             progress=lambda _name, _rows: bars.count("analyzing tables", next(done), total),
         )
         bars.count("analyzing tables", total, total)
