@@ -148,7 +148,7 @@ def tenant_ways(work: Drafting, table: Table) -> tuple[tuple[str, ...], tuple[st
     rest = dict.fromkeys(way for _, way, other in found if other and way not in ways)
     if not ways or any(rank[0] <= -1 for rank, _, other in found if not other):
         # The better path leads every row to its tenant: where another one disagrees, the row is quarantined.
-        return (*ways, *rest) or _way_back(work, table), ()
+        return tuple(dict.fromkeys((*_way_back(work, table), *ways, *rest))), ()
     work.fallbacks.add(table.name)
     return tuple(ways), tuple(rest)
 

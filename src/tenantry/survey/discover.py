@@ -146,6 +146,10 @@ def _survey(
         paths: tuple[TenantPath, ...] = ()
         if name and kind not in ("framework", "tenant"):
             paths = _followed(connection, catalog, graph, graph.paths(table.name, name))
+            if paths and paths[0].rows and not any(path.reached for path in paths):
+                # References that are always null lead nowhere: settings that only their owner names.
+                against = _followed(connection, catalog, graph, graph.paths_against(table.name, name))
+                paths = against if any(path.reached for path in against) else paths
         listed.append(SurveyedTable(table.name, kind, why, sample.rows, table.size_bytes, paths))
     progress("following paths to the tenant", len(tables), len(tables))
     notes = [f"{each.table}: {each.said}; its rows are unknown" for each in samples.values() if each.said]

@@ -78,6 +78,11 @@ class Graph:
                 return found
         return []
 
+    def paths_against(self, table: str, root: str) -> list[TenantPath]:
+        """Return the simple paths from a table to the root that begin with rows that name the table's row at most once."""
+        found = self._paths(table, root, set(), backwards=True)
+        return [path for path in found if path.hops[0].backwards]
+
     def _paths(self, table: str, root: str, without: set[str], *, backwards: bool) -> list[TenantPath]:
         found: list[TenantPath] = []
         queue: deque[tuple[str, tuple[ReferenceHop, ...], frozenset[str]]] = deque([(table, (), frozenset((table,)))])

@@ -104,7 +104,7 @@ def test_a_default_of_a_reference_that_means_none_becomes_null(servers: dict[int
 
 PICTURES = """
 create table pictures (id text primary key, bytes text not null);
-create table settings (id text primary key, theme text);
+create table settings (id text primary key, theme text, letter text);
 create table organisations (id text primary key, name text not null, picture text references pictures,
     settings text not null unique references settings);
 create table users (id serial primary key, email text not null unique, password text, picture text references pictures);
@@ -114,6 +114,7 @@ create table teams (id text primary key, organisation text not null references o
 create table api_tokens (id serial primary key, token_hash text not null, team text not null references teams);
 create table reset_tokens (id serial primary key, token_hash text not null, person integer not null references users);
 create table letters (id text primary key, team text not null references teams, author integer not null references users);
+alter table settings add foreign key (letter) references letters;
 insert into settings select 's' || n from generate_series(1, 5) n;
 insert into organisations select 'o' || n, 'name', null, 's' || n from generate_series(1, 5) n;
 insert into users (email, password) select 'u' || n || '@example.org', 'x' from generate_series(1, 30) n;
@@ -132,7 +133,12 @@ def test_a_table_that_rows_may_name_is_no_tenant_and_what_a_tenant_alone_names_o
         connection.execute("analyze")
         connection.commit()
         found = survey(connection, "public")
+        connection.rollback()
+        draft = make_draft(read_catalog(connection, "public"), found, DraftOptions(name="x"))
+        project_of_files(connection, draft.files)
     assert found.tenants[0].table == "organisations"
+    # Its reference to a letter is null in every row: the organisation that names the settings says whose they are.
+    assert 'tenant = ["id <- organisations.settings"' in section(draft, "settings")
     kinds = {each.name: each.kind for each in found.tables}
     assert (kinds["api_tokens"], kinds["reset_tokens"]) == ("data", "credentials")
     assert "but it belongs to" not in " ".join(found.tenants[0].reasons)
