@@ -73,6 +73,12 @@ def choices(corpus: CorpusSchema) -> list[str]:
     return [*made, *(["--users", users.table] if users is not None else []), "--name", corpus.name]
 
 
+def _column(corpus: CorpusSchema) -> str:
+    """A column whose values are the tenants, with a table that has it."""
+    name = corpus.answer.tenant.column
+    return next((f"{table}.{name}" for table, each in corpus.answer.tables.items() if each.path == (name,)), "")
+
+
 @dataclass
 class Drive:
     corpus: CorpusSchema
