@@ -422,18 +422,7 @@ def test_no_token_is_stored_in_the_target_or_the_journal(migrated: Database) -> 
         assert [token for token in wanted if token in text] == [], table
 
 
-def test_reports_of_a_run_hold_no_token(legacy: Database, tmp_path: Any) -> None:
-    said = tenantry("migrate", "--dsn", legacy.dsn_as(OWNER), "--manifest", str(clinic_manifest().path),
-                    "--report", str(tmp_path / "report"))  # fmt: skip
-    assert said.code == 0, said.everything
-    written = "".join(path.read_text() for path in (tmp_path / "report").iterdir())
-    assert len(written) > 10_000
-    for token in secrets(legacy):
-        assert token not in written
-        assert token not in said.everything
-
-
-def test_a_quarantined_row_shows_no_token_in_any_listing(legacy: Database) -> None:
+def test_reports_and_listings_hold_no_token_not_even_of_a_quarantined_row(legacy: Database, tmp_path: Any) -> None:
     token = "ya29.fake-of-a-row-in-quarantine"
     with legacy.connect() as admin:
         admin.execute(
@@ -441,9 +430,17 @@ def test_a_quarantined_row_shows_no_token_in_any_listing(legacy: Database) -> No
             " where id = (select min(id) from data_sources)",
             [token],
         )
-    migrate(legacy)
-    (number,) = [n for (n,) in rows(legacy, "select id from tenantry.quarantine where source_table = 'data_sources'")]
     where = ("--dsn", legacy.dsn_as(OWNER), "--manifest", str(clinic_manifest().path))
+    said = tenantry("migrate", *where, "--report", str(tmp_path / "report"))
+    assert said.code == 0, said.everything
+    written = "".join(path.read_text() for path in (tmp_path / "report").iterdir())
+    assert len(written) > 10_000
+    wanted = secrets(legacy)
+    assert token in wanted
+    for each in wanted:
+        assert each not in written
+        assert each not in said.everything
+    (number,) = [n for (n,) in rows(legacy, "select id from tenantry.quarantine where source_table = 'data_sources'")]
     for arguments in (("list",), ("list", "--json"), ("show", str(number)), ("show", str(number), "--json")):
         said = cli("quarantine", *arguments, *where)
         assert said.code == 0
@@ -483,7 +480,9 @@ class AtCutOver(Silent):
             self.look()
 
 
-def test_clients_read_but_cannot_write_the_target_before_the_cut_over(legacy: Database) -> None:
+def test_before_the_cut_over_clients_only_read_the_target_and_a_writer_of_the_source_waits_and_meets_the_fence(
+    legacy: Database,
+) -> None:
     def rights() -> dict[str, bool]:
         ((select, insert, update, delete),) = rows(
             legacy,
@@ -495,16 +494,11 @@ def test_clients_read_but_cannot_write_the_target_before_the_cut_over(legacy: Da
         return {"select": select, "insert": insert, "update": update, "delete": delete}
 
     seen: list[dict[str, bool]] = []
-    migrate(legacy, observer=AtCutOver(lambda: seen.append(rights())))
-    assert seen == [{"select": True, "insert": False, "update": False, "delete": False}]
-    assert rights() == {"select": True, "insert": True, "update": True, "delete": True}
-
-
-def test_a_writer_waits_for_the_cut_over_and_then_meets_the_fence(legacy: Database) -> None:
     outcomes: list[str] = []
     writer = psycopg.connect(legacy.dsn, autocommit=True)
 
     def begin() -> None:
+        seen.append(rights())
         writer.pgconn.send_query(b"update public.clinics set name = name")
         wait_for(
             "the writer to stand in the lock's queue",
@@ -522,6 +516,8 @@ def test_a_writer_waits_for_the_cut_over_and_then_meets_the_fence(legacy: Databa
             outcomes.append((result.error_message or b"went through").decode().splitlines()[0])
     assert outcomes[0] == "waits"
     assert "read-only" in outcomes[1]
+    assert seen == [{"select": True, "insert": False, "update": False, "delete": False}]
+    assert rights() == {"select": True, "insert": True, "update": True, "delete": True}
 
 
 def test_sequences_of_the_target_continue_after_the_copied_numbers(migrated: Database) -> None:

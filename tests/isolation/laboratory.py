@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg import errors
+from psycopg._preparing import PrepareManager
 
 from tenantry.postgres import EmbeddedServer
 from tenantry.prove.lint.checks import check_files
@@ -103,6 +104,17 @@ def make_roles(server: EmbeddedServer) -> None:
             admin.execute(b"grant anon, authenticated to lab_app" + inherit)
 
 
+class _KeptStatements(PrepareManager):
+    """The prepared statements of a connection, kept across rollbacks: hundreds of lints run the same checks, whose planning takes
+    longer than their execution. They read catalogs only, which no lab drops."""
+
+    prepare_threshold = 1
+    prepared_max = 500
+
+    def clear(self) -> bool:
+        return False
+
+
 @contextmanager
 def lab_database(server: EmbeddedServer, name: str) -> Iterator[Connection]:
     """Make a properly restricted database: no temporary tables for PUBLIC, and only one login may connect."""
@@ -114,6 +126,8 @@ def lab_database(server: EmbeddedServer, name: str) -> Iterator[Connection]:
         admin.execute(f"grant create on database {name} to {OWNER}".encode())
         try:
             with psycopg.connect(server.dsn(name)) as connection:
+                connection._prepared = _KeptStatements()
+                connection.execute("set plan_cache_mode = force_generic_plan")
                 connection.execute(
                     f"alter default privileges for role {OWNER} revoke execute on functions from public".encode()
                 )

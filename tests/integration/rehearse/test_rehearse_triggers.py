@@ -32,19 +32,7 @@ TABLES = "".join(
 )
 
 
-def test_triggers_writes_elsewhere_are_reported_without_a_problem(small: MakeSmall) -> None:
-    app = small(source=SOURCE, target=TARGET, tables=TABLES)
-    said = app.run("rehearse", "--no-proof", "--dsn", app.database.dsn, "--json")
-    found = said.json
-    assert found["problems"] == []
-    # The counter is one of the values that the rehearsal writes itself, and sets back.
-    assert found["source"]["roll back"]["triggered"] == ["history"]
-    assert found["source"]["undo"]["differences"] == []
-    assert said.code == 0
-    assert app.rows("select writes from counts order by id") == [(0,), (0,)]
-
-
-def test_an_unexplained_change_of_a_row_is_a_problem(small: MakeSmall) -> None:
+def test_triggers_writes_elsewhere_are_no_problem_and_an_unexplained_change_of_a_row_is_one(small: MakeSmall) -> None:
     app = small(source=SOURCE, target=TARGET, tables=TABLES)
     # As a trigger of the database that fires for the tool's own statements would: no write of the rehearsal explains it.
     app.as_superuser(
@@ -53,4 +41,9 @@ def test_an_unexplained_change_of_a_row_is_a_problem(small: MakeSmall) -> None:
         "create event trigger spoil on ddl_command_end when tag in ('CREATE SCHEMA') execute function spoil()",
     )
     found = app.run("rehearse", "--no-proof", "--dsn", app.database.dsn, "--json", code=1).json
-    assert any("User" in each["what"] for each in found["problems"])
+    assert found["problems"]
+    assert [each["what"] for each in found["problems"] if "User" not in each["what"]] == []
+    # The counter is one of the values that the rehearsal writes itself, and sets back.
+    assert found["source"]["roll back"]["triggered"] == ["history"]
+    assert [each for each in found["source"]["undo"]["differences"] if "User" not in str(each)] == []
+    assert app.rows("select writes from counts order by id") == [(0,), (0,)]

@@ -448,7 +448,7 @@ def test_workers_compute_once_for_all_of_them(project: pytest.Pytester, org: Bui
         run(owner, 'create policy open on "App"."Note" for select to authenticated using (true)')
     project.makeconftest(COUNTED)
     manifest = org.project.manifest.path
-    result, outcomes = _proved(project, org.owner_dsn, "-n", "3", "--dist", "load", manifest=manifest)
+    result, outcomes = _proved(project, org.owner_dsn, "-n", "2", "--dist", "load", manifest=manifest)
     assert len(outcomes) > 100
     matrix = {name for name in _failed(outcomes) if name.startswith("tenantry.matrix")}
     assert matrix == {"tenantry.matrix.Note"}
