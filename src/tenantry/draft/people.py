@@ -71,6 +71,8 @@ def _new_membership(work: Drafting) -> DraftTable:
     if work.constant:
         made.columns.append(_role_of_user(work, source))
         return made
+    if work.values and not work.names_tenant(source):
+        return _members_to_come(work, made)
     if work.values:
         made.ways = (f"{work.values} -> {out.tenant}",)
         made.where = _has_tenant(work, source, work.values)
@@ -80,6 +82,20 @@ def _new_membership(work: Drafting) -> DraftTable:
     made.ways = (way.columns[0] if way.declared else f"{way.columns[0]} -> {out.tenant}",)
     made.where = _has_tenant(work, source, way.columns[0])
     made.columns.append(_role_of_user(work, source))
+    return made
+
+
+def _members_to_come(work: Drafting, made: DraftTable) -> DraftTable:
+    """Draft a table of memberships without a source: nothing in the users table says whose tenant a value is."""
+    work.out.questions.append(
+        Question(
+            work.out.membership, "Who is a member of which tenant?", (f"{work.users} has no column {work.values}.",),
+            "Nobody: the table starts empty, and whoever is no member sees nothing.",
+            (f"Fill {work.out.membership} after the cut-over, or name the source table that says it (from = …).",), 9,
+        )
+    )  # fmt: skip
+    made.source = made.part = ""
+    made.columns = [DraftColumn(work.out.membership_profile, "uuid", True), DraftColumn("role", "text", True)]
     return made
 
 

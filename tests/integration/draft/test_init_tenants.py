@@ -51,6 +51,14 @@ def test_each_value_of_a_column_is_drafted_as_a_tenant(small: MakeSmall) -> None
         assert words in app.run("init", str(app.folder / "no"), "--tenant", wrong, code=2).everything
 
 
+def test_without_a_value_of_their_own_people_become_members_later(small: MakeSmall) -> None:
+    app = values_application(small)
+    app.as_owner("alter table users drop column company")
+    said = app.run("init", str(app.folder / "draft"), "--tenant", "projects.company", "--json", code=0).json
+    assert said["valid"], said["problem"]
+    assert any(each["about"] == "memberships" and "Nobody" in each["chosen"] for each in said["questions"])
+
+
 def test_a_path_that_is_sometimes_missing_gets_a_fallback(small: MakeSmall) -> None:
     app = small(source=TWO_PATHS)
     folder = app.folder / "draft"
