@@ -43,3 +43,56 @@ def test_analysis_reads_a_circle_of_references_that_a_way_to_the_tenant_leads_th
         (each["code"], tuple(each["keys"])) for each in said.json["findings"] if each["code"] in ("TA-202", "TA-203")
     }
     assert found == {("TA-202", ("v2",)), ("TA-203", ("r2",))}
+
+
+def test_rows_of_a_tenant_that_a_circle_puts_into_the_quarantine_follow_it(small: MakeSmall) -> None:  # noqa: F811
+    """organizations → their main project → its organization: the tenant's row is copied first, and taken out when its project is missing."""
+    made = small(
+        source="""
+            create table projects (id text primary key, org text not null references "Organization" (id), size integer);
+            create table tasks (id text primary key, project text not null references projects (id));
+            alter table "Organization" add column main text references projects (id);
+            insert into projects values ('p1', 'o1', 1), ('p2', 'o1', null), ('p3', 'o2', null), ('p4', 'o2', 4);
+            insert into tasks values ('t1', 'p1'), ('t4', 'p4');
+            update "Organization" set main = case id when 'o1' then 'p1' else 'p3' end;
+        """,
+        target="alter table orgs add column main uuid;"
+        + target_table("projects", ", size integer not null")
+        + target_table(
+            "tasks", ", project uuid not null", "foreign key (org_id, project) references projects (org_id, id)"
+        ),
+        tables="""
+            [tables.orgs.columns]
+            main = { ref = "projects" }
+            [tables.projects]
+            from = "projects"
+            tenant = ["org"]
+            access = "tenant"
+            [tables.tasks]
+            from = "tasks"
+            tenant = ["project"]
+            access = "tenant"
+        """,
+    )
+    made.migrate()
+    assert made.rows("select legacy_id from app.projects order by 1") == [("p1",)]
+    quarantined = made.rows(
+        "select source_table, source_key, reason, parent_table, parent_key from tenantry.quarantine where state = 'open' and"
+        " source_table <> 'User' order by 1, 2"
+    )
+    assert quarantined == [
+        ("Organization", "o2", "parent_quarantined", "projects", "p3"),
+        ("projects", "p2", "value_missing", None, None),
+        ("projects", "p3", "value_missing", None, None),
+        ("projects", "p4", "parent_quarantined", "Organization", "o2"),
+        ("tasks", "t4", "parent_quarantined", "projects", "p4"),
+    ]
+    made.write("update projects set size = 3 where id = 'p3'")
+    made.run("replay", "--until-idle")
+    assert made.rows("select legacy_id from app.projects order by 1") == [("p1",), ("p3",), ("p4",)]
+    made.run("verify", code=0)
+    # The same while changes are replayed: everything of the tenant goes, and nothing stops.
+    made.write("update projects set size = null where id = 'p1'")
+    made.run("replay", "--until-idle", code=0)
+    assert made.rows("select legacy_id from app.projects order by 1") == [("p3",), ("p4",)]
+    assert made.rows("select legacy_id from app.tasks order by 1") == [("t4",)]

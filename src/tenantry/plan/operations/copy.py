@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tenantry.derivation.derived import RANGE, within
+from tenantry.derivation.ids import new_id_sql
 from tenantry.derivation.keys import mapping_key, reference_text
 from tenantry.derivation.pilot import not_carried
 from tenantry.journal.names import JOURNAL
@@ -142,6 +143,32 @@ def _late(mapping: Mapping, group: Iterable[str]) -> Iterable[tuple[str, Referen
             yield column.name, column.reference
 
 
+def _without_tenant(project: Project, mapping: Mapping) -> str:
+    """Return SQL that quarantines a mapping's rows whose tenant the circle has taken out of the target."""
+    tenant = ident(project.manifest.tenant.column)
+    root = project.by_target[project.manifest.tenant.table]
+    legacy, mine = source_key(mapping, "gone"), from_part(mapping, " and")
+    keys = " union all ".join(
+        f"select {literal(each.name)} as mapping, {literal(each.source.name)} as source, {mapping_key(each, 'p')} as key"
+        f" from {ident(project.source.schema, each.source.name)} p"
+        f" where {new_id_sql(project.manifest, each, mapping_key(each, 'p'))} = gone.tenant"
+        for each in root
+    )
+    named = mapping.tenant_paths[0].named_by
+    return (
+        f"    with gone as (delete from {ident(project.target.schema, mapping.target.name)} t\n"
+        f"        where not exists (select from {ident(project.target.schema, project.manifest.tenant.table)} p where p.id = t.{tenant}){mine}\n"
+        f"        returning t.legacy_id, t.{tenant} as tenant)\n"
+        f"    insert into {JOURNAL}.quarantine (run_id, mapping, source_table, source_key, original, problems, reason,"
+        " column_name, parent_mapping, parent_table, parent_key)\n"
+        f"    select {RUN}, {literal(mapping.name)}, {literal(mapping.source.name)}, {mapping_key(mapping)}, to_json(s.*),\n"
+        f"           {literal(written(f'reference_missing:{named}'))}, 'parent_quarantined', {literal(named)}, r.mapping, r.source, r.key\n"
+        f"      from gone join {ident(project.source.schema, mapping.source.name)} s on {mapping_key(mapping)} = {legacy}\n"
+        f"      left join lateral (select * from ({keys}) k limit 1) r on true;\n"
+        "    get diagnostics moved = row_count;\n    total := total + moved;"
+    )
+
+
 def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) -> Step:
     """In a cycle, rows are copied before it is known whether their parents were. Rows without their parent follow it into
     quarantine, until no such row is left."""
@@ -167,6 +194,8 @@ def _sweep(project: Project, mappings: Sequence[Mapping], after: Sequence[str]) 
                 f"      from gone join {ident(project.source.schema, mapping.source.name)} s on {mapping_key(mapping)} = {legacy};\n"
                 "    get diagnostics moved = row_count;\n    total := total + moved;"
             )
+        if mapping.scoped and not mapping.is_root and project.manifest.tenant.table in group:
+            rounds.append(_without_tenant(project, mapping))
     body = "\n".join(rounds)
     return Step(
         id=f"copy.sweep:{group[0]}",
