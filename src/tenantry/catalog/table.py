@@ -239,7 +239,7 @@ class Table:
 
     @property
     def holding(self) -> tuple[Below, ...]:
-        """Return the tables that hold its rows: itself, unless it is partitioned, and all its descendants."""
+        """Return the tables that hold its rows: itself, unless its partitions hold them, and all its descendants, foreign ones too."""
         own = () if self.kind == "partitioned" and self.below else (Below(self.schema, self.name),)
         return (*own, *self.below)
 

@@ -89,7 +89,7 @@ class Group:
     example: str
     help: str = ""
     callback: Callable[..., Any] | None = None
-    exit_1: str = ""
+    exit_1: str | None = None
 
 
 def command(
@@ -104,7 +104,7 @@ def command(
     Args:
         examples: complete calls, shown in the help text; the first is the most typical one.
         section: the heading under which a command of the first level is listed.
-        exit_1: the condition for exit code 1, as a clause: "there are blockers".
+        exit_1: the condition for exit code 1, as a clause: "there are blockers"; empty for a command that never ends with it.
         formerly: an earlier name of the command, which still works, hidden and with a notice.
         details: makes the rest of the help text, and the examples, when they are shown.
     """
@@ -117,12 +117,13 @@ def command(
     return declare
 
 
-def help_text(text: str, examples: tuple[str, ...], exit_1: str) -> str:
-    """Return the help text of a command, with its examples and exit codes."""
+def help_text(text: str, examples: tuple[str, ...], exit_1: str | None) -> str:
+    """Return the help text of a command, with its examples and exit codes; None for a group that does nothing itself."""
     shown = f"**Example**: `{examples[0]}`"
     if len(examples) > 1:
         shown = "**Examples**:\n\n" + "\n".join(f"- `{example}`" for example in examples)
-    codes = f"**Exit codes**: 0 done; 1 {exit_1}; 2 wrong usage or configuration." if exit_1 else ""
+    problem = f"1 {exit_1}; " if exit_1 else ""
+    codes = "" if exit_1 is None else f"**Exit codes**: 0 done; {problem}2 wrong usage or configuration."
     return "\n\n".join(part for part in (text.strip(), shown, codes) if part)
 
 

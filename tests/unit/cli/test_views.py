@@ -13,7 +13,7 @@ from tenantry.accounts.situations import SITUATIONS
 from tenantry.cli.progress import Bars
 from tenantry.migrate.copy.quarantine import Entry
 from tenantry.report.terminal.quarantine import quarantine_entry, quarantine_list
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 from tenantry.report.terminal.users import people
 
 HOSTILE = "[red]x[/] [/bold] [ids]"

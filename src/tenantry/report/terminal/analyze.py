@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tenantry.analyze import Finding
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 
 _STYLE = {"blocker": "bold red", "warning": "yellow", "notice": "cyan", "info": "dim"}
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from tenantry.ids.files import TranslationTally
 from tenantry.ids.lookup import Seen, Use
 from tenantry.report.foreign_text import escape
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 
 
 def translated(console: Console, tally: TranslationTally, *, derived: bool) -> None:

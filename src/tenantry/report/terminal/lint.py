@@ -13,7 +13,7 @@ from tenantry.prove.lint.checks import LEVELS, CheckFile
 from tenantry.prove.lint.run import Lint
 from tenantry.report.foreign_text import escape
 from tenantry.report.terminal.faults import STYLE, show_faults
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 
 
 def checks(console: Console, found: Sequence[CheckFile]) -> None:

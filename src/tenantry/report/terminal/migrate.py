@@ -9,7 +9,7 @@ from tenantry.migrate.run.engine import Outcome
 from tenantry.migrate.switch.cutover import Readiness
 from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import seconds
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 
 
 def accounts(console: Console, outcome: Outcome) -> None:

@@ -16,7 +16,7 @@ from tenantry.postgres.connect import SESSION_SETTINGS
 from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import count, seconds, size
 from tenantry.report.shortened import lock_lines, names
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 from tenantry.review.review import LOCK_WAIT, WRITE_PAUSE, OpenQuestion, PlanReview
 from tenantry.review.samples import ColumnSample
 

@@ -16,7 +16,7 @@ from tenantry.report.evidence import UNPROVED_HINT
 from tenantry.report.foreign_text import escape
 from tenantry.report.formatting import duration, seconds
 from tenantry.report.terminal.faults import show_faults
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 
 
 def _letters(marks: Mapping[str, str]) -> Text:

@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from tenantry.migrate.copy.quarantine import Entry
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 
 
 def quarantine_list(console: Console, found: Sequence[Entry], total: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from tenantry.access.seal_keys import KeyState
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 
 
 def keys(console: Console, found: Sequence[KeyState]) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 from tenantry.migrate.observe.values import CopyStatus, Status
 from tenantry.migrate.throttle.limits import in_bytes
 from tenantry.report.formatting import seconds
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 
 _STANDING = {
     "running": "cyan",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 from tenantry.survey import Survey
 from tenantry.survey.model import Candidate
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tenantry.migrate.throttle.limits import Reason, ServerReading, in_bytes, in_time
 from tenantry.report.foreign_text import escape
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 
 
 def settings(console: Console, rows: Sequence[Mapping[str, Any]], readings: Mapping[str, ServerReading]) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tenantry.report.formatting import count
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 from tenantry.usage.both import Usage
 from tenantry.usage.queries import ExplainedPlan, QueryUse
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from tenantry.accounts.outcomes import Fate, UserOutcome
 from tenantry.auth_admin.actions import Ran, Refused
 from tenantry.report.foreign_text import escape
-from tenantry.report.terminal.tables import new_table
+from tenantry.report.terminal.table_layout import new_table
 
 _SHOWN = 50
 
