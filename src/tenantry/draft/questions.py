@@ -27,6 +27,21 @@ def _of_disagreement(work: Drafting, table: str) -> tuple[str, tuple[str, ...]]:
     )
 
 
+def _ask_about_nesting(work: Drafting) -> None:
+    """Ask whether rights go down where tenants name a tenant above."""
+    made = work.out.table(work.out.tenant)
+    for each in work.by_value(work.root) if work.root and made is not None else ():
+        column = made.of_source(each.columns[0]) if made is not None and len(each.columns) == 1 else None
+        if each.parent == work.root and column is not None:
+            work.out.questions.append(
+                Question(
+                    f"tenant.{column.name}", "Do members of a tenant have rights in the tenants below it?",
+                    (f"{work.root}.{each.columns[0]} names a row of {work.root}",), "No: a membership counts in its tenant alone.",
+                    (f'[tenant] parent = "{column.name}": it gives the same role in all tenants below.',), 8,
+                )
+            )  # fmt: skip
+
+
 def ask_the_rest(work: Drafting) -> None:
     """Add the questions that no single column raises."""
     out, survey = work.out, work.survey
@@ -39,6 +54,7 @@ def ask_the_rest(work: Drafting) -> None:
              "tenantry init --person"), 10,
         )
     )  # fmt: skip
+    _ask_about_nesting(work)
     for name, reason in out.ignored.items():
         if name in work.kinds and work.kinds[name].kind == "credentials":
             out.questions.append(

@@ -14,7 +14,7 @@ from tests.small import MakeSmall
 TWO_PATHS = """
 drop table "User", "Organization";
 drop type "Role";
-create table organizations (id text primary key, name text not null);
+create table organizations (id text primary key, name text not null, above_id text references organizations (id));
 create table users (id text primary key, email text not null unique);
 create table members (id text primary key, organization_id text not null references organizations, user_id text not null references users,
     role text not null);
@@ -67,6 +67,13 @@ def test_a_path_that_is_sometimes_missing_gets_a_fallback(small: MakeSmall) -> N
     assert 'fallback = ["' in text[text.index("[tables.cards]") :], text
     (asked,) = [each for each in said["questions"] if each["about"] == "cards" and "disagree" in each["question"]]
     assert "fallback" in asked["chosen"]
+    # Tenants name a tenant above: rights go down only where somebody says so.
+    (nested,) = [each for each in said["questions"] if each["about"] == "tenant.above_id"]
+    assert "parent =" not in text
+    manifest = folder / "tenantry.toml"
+    manifest.write_text(text.replace("[tenant]\n", '[tenant]\nparent = "above_id"\n'), encoding="utf-8")
+    assert 'parent = "above_id"' in nested["alternatives"][0]
+    app.run("analyze", "--manifest", str(manifest), code=0)
 
 
 def test_the_plant_of_the_corpus_is_drafted_by_its_sites(servers: dict[int, EmbeddedServer], tmp_path: Path) -> None:
