@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tenantry.catalog import Catalog, Sequence
-from tenantry.derivation.reverse.columns import INTEGERS
 from tenantry.mapping.project import MappedColumn, Mapping, Project
-from tenantry.mapping.values.type_names import base_type
+from tenantry.mapping.values.type_names import INTEGERS, base_type
 from tenantry.postgres import ident, literal
 
 Place = tuple[str, str]
@@ -33,6 +32,11 @@ def columns_of(catalog: Catalog) -> list[tuple[Sequence, frozenset[Place]]]:
     return found
 
 
+def sequence_of(catalog: Catalog, table: str, column: str) -> Sequence | None:
+    """Return the sequence that numbers a column."""
+    return next((sequence for sequence, places in columns_of(catalog) if (table, column) in places), None)
+
+
 def carried_numbers(project: Project) -> Iterator[tuple[Mapping, MappedColumn]]:
     """Return the integer columns that are copied from one source column and in which every number must be unique."""
     for mapping in project:
@@ -53,4 +57,4 @@ def carried_numbers(project: Project) -> Iterator[tuple[Mapping, MappedColumn]]:
                 yield mapping, column
 
 
-__all__ = ["Place", "carried_numbers", "columns_of"]
+__all__ = ["Place", "carried_numbers", "columns_of", "sequence_of"]

@@ -13,6 +13,7 @@ from tenantry.derivation.derived import Reading
 from tenantry.derivation.documents import held_ids
 from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import same_key
+from tenantry.derivation.numbers import sequence_of
 from tenantry.derivation.reverse.alternatives import may_be_null
 from tenantry.derivation.reverse.strangers import no_stranger
 from tenantry.derivation.tenant_values import REGISTRY
@@ -45,6 +46,7 @@ _FORMS = {
 """Texts that are ids of a type."""
 _CONSTANT = re.compile(r"(?i)(-?[0-9.]+|'(?:[^']|'')*'|true|false|null)(::.+)?")
 FEWER_DIGITS = "holds fewer digits of a second, or follows another column"
+SAME_ROW = "the source names the same row, which has another id here"
 WAITS = ("its row of ", " is not in the source")
 
 
@@ -63,6 +65,8 @@ class Feed:
     python: int | None = None
     parent: str = ""
     """The target table of the referenced row, which may be missing from the source."""
+    drawn: bool = False
+    """A number from the source's own sequence."""
     partial: bool = False
     """A null in the target does not mean a null in the source, because another column is made from the same source column."""
 
@@ -85,6 +89,8 @@ class Part:
     natural: tuple[Feed, ...] = ()
     """If every column of the source's key is stored in the target: the target columns it is made from. They give
     target-native rows, whose old id does not come from the source, a place in the source."""
+    drawn: str = ""
+    """The source's sequence that gives target-native rows the missing number of their key."""
 
     @property
     def target(self) -> str:
@@ -198,11 +204,31 @@ class Feeds:
             and _CONSTANT.fullmatch(column.default or _NULL)
         ]
         natural: tuple[Feed, ...] = ()
+        drawn = ""
         if mapping is first and not mapping.legacy_prefix:
             best = {feed.column: feed for feed in sorted(keyed, key=lambda feed: -feed.rank)}
+            missing = [name for name in self.key if name not in best]
+            if len(missing) == 1 and not mapping.keeps_ids:
+                sequence = sequence_of(self.project.source, self.name, missing[0])
+                drawn = "" if sequence is None else ident(sequence.schema, sequence.name)
+                if drawn:
+                    best[missing[0]] = self._drawn(mapping, missing[0])
             if best.keys() == set(self.key):
                 link, natural = "natural", tuple(best[name] for name in self.key)
-        return Part(mapping, link, link_column, tuple(feeds), tuple(joins), tuple(compared), tuple(own), why, natural)
+        return Part(
+            mapping, link, link_column, tuple(feeds), tuple(joins), tuple(compared), tuple(own), why, natural, drawn
+        )
+
+    def _drawn(self, mapping: Mapping, name: str) -> Feed:
+        """Return the number that was drawn for a target-native row, from the key that the journal holds for it."""
+        column = self.table.column(name)
+        assert column is not None
+        key = "b.source_key" if len(self.key) == 1 else f"(b.source_key::jsonb ->> {self.key.index(name)})"
+        held = (
+            f"(select {key}::{column.type} from {JOURNAL}.born_part b where b.mapping = {literal(mapping.name)}"
+            " and b.legacy_id = t.legacy_id)"
+        )
+        return Feed(name, held, ROW_ID, "never", 5, drawn=True)
 
     def _feeds(self, mapping: Mapping, column: MappedColumn, joins: dict[str, None]) -> Iterable[Feed]:
         t = f"t.{ident(column.name)}"
@@ -313,7 +339,7 @@ class Feeds:
         for place, each in enumerate(column.ids):
             alias = plain_name("j", column.name, str(place))
             olds = [
-                self._old_id(feeding, key_of(feeding, "k.legacy_id")) for feeding in self.project.by_target[each.parent]
+                self._old_id(feeding, self._key_in_source(feeding)) for feeding in self.project.by_target[each.parent]
             ]
             old = olds[0] if len(olds) == 1 else f"coalesce({', '.join(olds)})"
             kept = self.project.by_target[each.parent][0].id_type
@@ -335,6 +361,17 @@ class Feeds:
             maps.append(f"{alias}.ids")
         paths = ", ".join(literal(each.path) for each in column.ids)
         return f"{JOURNAL}.json_ids({value}, array[{paths}]::text[], array[{', '.join(maps)}]::jsonb[], {drop})"
+
+    @staticmethod
+    def _key_in_source(feeding: Mapping) -> str:
+        """Return the source key of a target row `k`, also of a target-native one that has a place in the source."""
+        key = key_of(feeding, "k.legacy_id")
+        if feeding.legacy_prefix or not primary(feeding):
+            return key
+        return (
+            f"coalesce((select b.source_key from {JOURNAL}.born_part b where b.mapping = {literal(feeding.name)}"
+            f" and b.legacy_id = k.legacy_id), {key})"
+        )
 
     @staticmethod
     def _old_id(feeding: Mapping, key: str) -> str:

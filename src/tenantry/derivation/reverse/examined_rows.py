@@ -5,6 +5,7 @@ from __future__ import annotations
 from tenantry.derivation.keys import key_parts_sql, mapping_key
 from tenantry.derivation.reverse.columns import Part
 from tenantry.derivation.reverse.comparison import Comparison
+from tenantry.derivation.reverse.strangers import of_another_tenant
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import key_of, legacy_of, of_part
 from tenantry.mapping.project import ROW_ID
@@ -23,6 +24,30 @@ def add_keys(table: Comparison, texts: str) -> str:
         f" cross join lateral (select {', '.join(typed)}) x ({idents(table.key)})\n"
         f" where {mapping_key(table.first, 'x')} = c.key\n"
         "on conflict (key) do update set now = true"
+    )
+
+
+def draw_numbers(table: Comparison, part: Part) -> str:
+    """Return a statement that gives changed target-native rows a number of the source's own sequence, so that no application draws it
+    too. A row keeps its number for as long as it is in the target."""
+    values = [f"nextval({literal(part.drawn)})::text" if feed.drawn else f"{feed.value}::text" for feed in part.natural]
+    key = values[0] if len(values) == 1 else f"jsonb_build_array({', '.join(values)})::text"
+    others = [f"{feed.value} is not null" for feed in part.natural if not feed.drawn]
+    joins = "".join(f"\n  {join}" for join in part.joins)
+    tenant = "null"
+    if part.mapping.scoped:
+        column = ident(table.project.manifest.tenant.column)
+        tenant = f"t.{column}::text"
+        if table.project.constant:
+            others.append(f"not {of_another_tenant(table.project, 't')}")
+    return (
+        f"insert into {JOURNAL}.born_part (mapping, legacy_id, source_key, tenant)\n"
+        f"select {literal(part.mapping.name)}, t.legacy_id, {key}, {tenant} from {table.target_sql(part)} t{joins}\n"
+        f" where t.legacy_id in (select c.legacy_id from {CHANGED} c where c.table_name = {literal(part.target)})"
+        f" and t.legacy_id = t.{ident(ROW_ID)}::text and not {table.source_has(part.mapping, 't.legacy_id')}"
+        + "".join(f" and {each}" for each in others)
+        + f" and not exists (select from {JOURNAL}.born_part b where b.mapping = {literal(part.mapping.name)}"
+        " and b.legacy_id = t.legacy_id)"
     )
 
 

@@ -17,7 +17,7 @@ from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.derivation.keys import equal, key_parts_sql
 from tenantry.derivation.reverse import alternatives, moved
-from tenantry.derivation.reverse.columns import INTEGERS, WAITS
+from tenantry.derivation.reverse.columns import INTEGERS, SAME_ROW, WAITS
 from tenantry.derivation.reverse.comparison import Comparison
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import legacy_of
@@ -192,12 +192,17 @@ class SourceTable(Comparison):
             shared = {
                 part.feeds[n].asked for slot in self.slots for n in dict(alternatives.considered(self, slot)).get(i, ())
             }
+            places = self._places_of_ids(i)
             why = ", ".join(
-                f"({literal(column)}, {literal(reason)})" for column, reason in part.why.items() if column not in shared
+                f"({literal(column)}, {literal(reason)}, {places.get(column, 'null::int')})"
+                for column, reason in part.why.items()
+                if column not in shared
             )
             if why:
+                born = f"r.place = 0 and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
+                reason = f"case when w.g[r.place] or ({born}) then {literal(SAME_ROW)} else r.reason end"
                 made.append(
-                    f"select {name}, w.legacy{i}, r.name, r.reason from {self.work} w join (values {why}) r (name, reason)"
+                    f"select {name}, w.legacy{i}, r.name, {reason} from {self.work} w join (values {why}) r (name, reason, place)"
                     f" on r.name = any (w.d{i}) where w.has_s and w.h{i} and w.cov{i}"
                 )
             made.append(
@@ -225,6 +230,25 @@ class SourceTable(Comparison):
                     f" from {self.work} w where w.has_s and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
                 )
         return made
+
+    def _places_of_ids(self, position: int) -> dict[str, str]:
+        """Return the slots, counted from 1, of a part's references and of its values with ids. If one has a value, the source names the
+        same row. 0: the key's own."""
+        part = self.parts[position]
+        # An id that is dropped on the way to the target would be lost indeed.
+        named = {
+            column.name
+            for column in part.compared
+            if column.kind == "reference" or (column.kind == "json_ids" and not column.drop_stale)
+        }
+        # A target-native row has its place by the row that its key names.
+        keyed = {feed.asked: "0" for feed in part.natural if feed.asked in named}
+        return keyed | {
+            part.feeds[n].asked: str(place)
+            for place, slot in enumerate(self.slots, start=1)
+            for at, n in slot.feeds
+            if at == position and len(slot.feeds) == 1 and part.feeds[n].asked in named
+        }
 
     def alone(self) -> list[str]:
         """Return queries of (table, legacy id, reason): target rows that have no source row."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tenantry.accounts.decide import link_statement
 from tenantry.accounts.make import account_keys, account_statements
 from tenantry.derivation.reverse import moved
-from tenantry.derivation.reverse.columns import FEWER_DIGITS
+from tenantry.derivation.reverse.columns import FEWER_DIGITS, SAME_ROW
 from tenantry.derivation.reverse.write import as_shown
 from tenantry.derivation.tenant_values import make_tenants, value_columns, values_in
 from tenantry.journal.names import JOURNAL
@@ -158,7 +158,8 @@ def _let_go(batch: Batch) -> None:
     connection, mapping = batch.connection, batch.mapping
     name = literal(mapping.target.name)
     told = (
-        f"column_name not in ('', {literal(ROW_ID)}) and right(reason, {len(FEWER_DIGITS)}) <> {literal(FEWER_DIGITS)}"
+        f"column_name not in ('', {literal(ROW_ID)}) and reason <> {literal(SAME_ROW)}"
+        f" and right(reason, {len(FEWER_DIGITS)}) <> {literal(FEWER_DIGITS)}"
     )
     connection.execute(
         f"insert into {JOURNAL}.conflict (direction, table_name, legacy_id, source_key, winner, loser, reason)"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psycopg
 
 from tenantry.derivation.reverse.columns import waiting
-from tenantry.derivation.reverse.examined_rows import add_keys, changed_keys
+from tenantry.derivation.reverse.examined_rows import add_keys, changed_keys, draw_numbers
 from tenantry.derivation.reverse.write import SourceTable
 from tenantry.migrate.replay.reverse.compare import examine, open_table
 from tenantry.migrate.replay.reverse.state import Failure, ReverseRound
@@ -27,6 +27,9 @@ def pass_over(state: ReverseRound, targets: set[str]) -> None:
         open_table(state, table)
         state.connection.execute(f"update {table.keys} set now = false where now")
         with about(f"the way back into {table.sql}"):
+            for part in table.parts:
+                if part.drawn:
+                    state.connection.execute(draw_numbers(table, part))
             for texts in changed_keys(table):
                 state.connection.execute(add_keys(table, texts))
             examine(state, table)
