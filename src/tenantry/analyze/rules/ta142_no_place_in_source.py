@@ -10,8 +10,8 @@ from tenantry.mapping import Project
 
 
 class NoPlaceInSource(AnalysisRule):
-    """Their ids are uuids, which no source key can hold, and nothing else identifies a source row. They stay in the target
-    and are listed in `tenantry.kept`; after a rollback the application does not see them.
+    """Their ids are uuids, which no source key can hold, nothing else identifies a source row, and no sequence of the source numbers
+    its rows. They stay in the target and are listed in `tenantry.kept`; after a rollback the application does not see them.
     """
 
     code = "TA-142"
@@ -29,8 +29,9 @@ class NoPlaceInSource(AnalysisRule):
         for target in sorted(case.project.by_target.keys() - placed):
             yield self.finding(
                 target, "target-native rows have no place in the source",
-                advice="Their ids are uuids, which no source key can hold, and nothing else identifies a source row."
-                " They stay in the target and are listed in tenantry.kept; after a rollback the application does not see them.",
+                advice="Their ids are uuids, which no source key can hold, nothing else identifies a source row, and no sequence of the"
+                " source numbers its rows. They stay in the target and are listed in tenantry.kept; after a rollback the application does"
+                " not see them.",
             )  # fmt: skip
 
 
