@@ -77,6 +77,13 @@ def read_scripts(paths: Sequence[Path]) -> list[tuple[str, str]]:
     return scripts
 
 
+_ORDER = "Files run in the order of their names, each in one transaction. Correct the file."
+_EXTENSION = (
+    "Operator classes such as gin_trgm_ops come with an extension. Read the database itself (--dsn without files), or leave the index out of a"
+    " copy of the file: a draft has no such index."
+)
+
+
 def _run(connection: psycopg.Connection[tuple[object, ...]], file: str, text: str) -> None:
     try:
         connection.execute(text.encode())
@@ -86,7 +93,6 @@ def _run(connection: psycopg.Connection[tuple[object, ...]], file: str, text: st
         where, line = place_of(error, file, text)
         raise SchemaFilesWrong(
             f"{where}: {error.diag.message_primary}",
-            hint=error.diag.message_hint
-            or "Files run in the order of their names, each in one transaction. Correct the file.",
+            hint=error.diag.message_hint or (_EXTENSION if "operator class" in error.diag.message_primary else _ORDER),
             detail={"file": file, "line": line, "sqlstate": error.sqlstate},
         ) from None

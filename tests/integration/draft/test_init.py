@@ -156,6 +156,9 @@ def test_a_schema_of_files_is_drafted_without_its_database(
         wrong = cli("init", str(tmp_path / "y"), "--dsn", database.dsn, "--sql", str(sql))
         assert wrong.code == 2
         assert 'schema.sql:2: type "nothing" does not exist' in wrong.everything
+        sql.write_text("create table a (t text);\ncreate index on a using gin (t gin_trgm_ops);\n", encoding="utf-8")
+        wrong = cli("init", str(tmp_path / "y"), "--dsn", database.dsn, "--sql", str(sql))
+        assert "come with an extension" in wrong.everything
         with psycopg.connect(database.dsn) as connection:
             left = connection.execute(
                 "select count(*) from pg_database where datname like 'tenantry_scratch%'"
