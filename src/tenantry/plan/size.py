@@ -17,6 +17,9 @@ _TENANT_BYTES = 16
 _LEGACY_BYTES = 26
 _WAL_OF_ROW = 46
 """Bytes of WAL for each inserted row, besides the row."""
+_SCHEMA_BYTES, _SCHEMA_BYTES_OF_TABLE = 4_000_000, 60_000
+_SCHEMA_WAL, _SCHEMA_WAL_OF_TABLE = 4_000_000, 100_000
+"""The journal, accounts, functions and policies, and what each target table adds to the system catalogs."""
 _ENTRY_BYTES = 12
 """Header and pointer of an index entry."""
 _FILL = 0.9
@@ -49,16 +52,18 @@ class Sizes:
 
     tables: tuple[TableSize, ...]
     source: int
+    target_tables: int = 0
 
     @property
     def disk(self) -> int:
-        """The target with its indexes, and room to sort the largest index."""
+        """The target with its indexes, the journal and the definitions, and room to sort the largest index."""
         largest = max((each.heap for each in self.tables), default=0)
-        return sum(each.heap + each.indexes for each in self.tables) + largest
+        schema = _SCHEMA_BYTES + _SCHEMA_BYTES_OF_TABLE * self.target_tables
+        return sum(each.heap + each.indexes for each in self.tables) + largest + schema
 
     @property
     def wal(self) -> int:
-        return sum(each.wal for each in self.tables)
+        return sum(each.wal for each in self.tables) + _SCHEMA_WAL + _SCHEMA_WAL_OF_TABLE * self.target_tables
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -91,7 +96,9 @@ def sizes(project: Project, rows: dict[str, int]) -> Sizes:
         indexes = sum(_index_bytes(table, index, count) for index in table.indexes)
         wal = heap + count * _WAL_OF_ROW + indexes
         made.append(TableSize(name, count, heap, indexes, wal, any(each[2] for each in fed)))
-    return Sizes(tuple(made), sum(_stored(project, table) for table in project.source_tables))
+    return Sizes(
+        tuple(made), sum(_stored(project, table) for table in project.source_tables), len(project.target.tables)
+    )
 
 
 def _stored(project: Project, table: Table) -> int:
