@@ -30,7 +30,7 @@ def differences(
 
     Args:
         project: of the manifest and the live target; see resolve_access().
-        writes: False before the cutover, when clients have no rights to write yet.
+        writes: False before the cut-over, when clients have no rights to write yet.
         engine: statements that make further functions of schema tenantry, e.g. to accept invitations; existing ones
             are compared.
         triggers: further triggers that should fire, and how each stands; see trigger_states().

@@ -1,7 +1,7 @@
 """The rights on the target's objects that the access matrix requires, as data: grants are generated from it, and a
 live database is compared with it. Pure.
 
-Policies decide about rows, rights about commands and columns. Rights to write are granted at the cutover.
+Policies decide about rows, rights about commands and columns. Rights to write are granted at the cut-over.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Right:
         name: as SQL, with the schema; for a function also with its argument types.
         privileges: in lower case.
         columns: of a table; empty for the whole table.
-        writes: whether it is granted at the cutover.
+        writes: whether it is granted at the cut-over.
     """
 
     on: Literal["schema", "table", "sequence", "function", "procedure"]
@@ -98,7 +98,7 @@ def table_reads(project: Project, table: Table) -> Iterator[Right]:
 
 
 def table_writes(project: Project, table: Table) -> Iterator[Right]:
-    """Yield the rights to write a table, which are granted at the cutover."""
+    """Yield the rights to write a table, which are granted at the cut-over."""
     roles = project.manifest.database_roles
     name = ident(table.schema, table.name)
     access = decided(project, table)
@@ -158,7 +158,7 @@ def function_name(function: Function) -> str:
 
 
 def write_rights(project: Project) -> Iterator[Right]:
-    """Yield all rights that clients and the service get at the cutover."""
+    """Yield all rights that clients and the service get at the cut-over."""
     for table in project.target.tables:
         yield from table_writes(project, table)
     for sequence in project.target.sequences:

@@ -1,6 +1,6 @@
 """Compiles the policies and grants of the target from the access matrix. Pure: a project in, statements out.
 
-Order in a migration: load, validate constraints, then this; clients get their rights to write at the cutover.
+Order in a migration: load, validate constraints, then this; clients get their rights to write at the cut-over.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def secure_statements(project: Project, *, owner: str) -> tuple[TableSecurity, .
 
 
 def cutover_grants(project: Project) -> tuple[str, ...]:
-    """Return the grants of rights to write, column by column, for clients and the service at the cutover."""
+    """Return the grants of rights to write, column by column, for clients and the service at the cut-over."""
     return tuple(right.grant() for right in write_rights(project))
 
 

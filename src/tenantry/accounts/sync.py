@@ -1,8 +1,8 @@
-"""Compiles, from the manifest, what keeps auth.users and profiles synchronized after the cutover. Pure.
+"""Compiles, from the manifest, what keeps auth.users and profiles synchronized after the cut-over. Pure.
 
 It consists of functions in schema tenantry and triggers that call them. The owner of the tables owns the functions: the
 policies let the owner see every row. The functions update a profile to the current state of its account in auth.users,
-whatever happened before, so a failed call can simply be repeated. `secure` creates the functions; the cutover creates the
+whatever happened before, so a failed call can simply be repeated. `secure` creates the functions; the cut-over creates the
 triggers, and its undo drops them.
 """
 
@@ -103,7 +103,7 @@ def triggers_sql(project: Project, login: str, *, on: bool) -> tuple[str, ...]:
 
 
 def wanted_triggers(project: Project, login: str) -> tuple[WantedTrigger, ...]:
-    """Return the triggers that call these functions from the cutover on; empty if the manifest does not ask for them."""
+    """Return the triggers that call these functions from the cut-over on; empty if the manifest does not ask for them."""
     if not keeps_in_step(project):
         return ()
     compiled = _Compiler(project)

@@ -34,7 +34,7 @@ class AccessComparison:
     """A database compared with its manifest.
 
     Attributes:
-        writes: whether clients have their rights to write: after the cutover, and without a run.
+        writes: whether clients have their rights to write: after the cut-over, and without a run.
     """
 
     project: Project
@@ -69,7 +69,7 @@ def compare_access(connection: Connection, manifest: Manifest) -> AccessComparis
 
 
 def _in_step(connection: Connection, project: Project) -> tuple[WantedTrigger, ...]:
-    """The triggers that keep accounts and profiles synchronized, between the cutover and a way back."""
+    """The triggers that keep accounts and profiles synchronized, between the cut-over and a way back."""
     run = last_run(connection)
     return wanted_triggers(project, run.migrator) if run is not None and run.is_over else ()
 
@@ -104,7 +104,7 @@ def check_secured(run: Run | None) -> None:
 
 
 def has_writes(connection: Connection) -> bool:
-    """Whether clients have their rights to write: after the cutover, and without a run."""
+    """Whether clients have their rights to write: after the cut-over, and without a run."""
     run = last_run(connection)
     return run is None or run.is_over
 

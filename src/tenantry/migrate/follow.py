@@ -1,4 +1,4 @@
-"""Keeps both sides synchronized while it runs: source to target before the cutover, target to source after it, both ways
+"""Keeps both sides synchronized while it runs: source to target before the cut-over, target to source after it, both ways
 in the dual-write window. On request it hands the run to another command (cutover, rollback, verify), and resumes afterwards."""
 
 from __future__ import annotations

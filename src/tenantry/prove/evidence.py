@@ -296,7 +296,7 @@ def gather(
     Args:
         owner_dsn: a login that is, or may act as, the owner of the target's tables; for a copy it must be able to create databases.
         login_dsn: the application's login, to run the matrix over it on the database itself.
-        writes: False before the cutover, when every write of a client must be refused.
+        writes: False before the cut-over, when every write of a client must be refused.
 
     Raises:
         TenantryError: a part could not run; nothing is left behind.

@@ -83,9 +83,9 @@ def _estimate(result: Rehearsal) -> Section:
             f" in addition to the existing {size(result.original_bytes)}, plus what applications write meanwhile."
         )
     if found["stall_seconds"] is not None:
-        said.append(f"Writers wait for about {duration(found['stall_seconds'])} at the cutover.")
+        said.append(f"Writers wait for about {duration(found['stall_seconds'])} at the cut-over.")
     if found["undo_seconds"] is not None:
-        said.append(f"Undoing everything after the cutover takes about {duration(found['undo_seconds'])}.")
+        said.append(f"Undoing everything after the cut-over takes about {duration(found['undo_seconds'])}.")
     return Section("Estimates for the original", tuple(said))
 
 
@@ -131,7 +131,7 @@ def _writes(result: Rehearsal) -> Section:
         f"{written.side.capitalize()}: {written.writes:,} writes of {count(written.rows, 'row')} in"
         f" {count(written.tables, 'table')} by {written.login}, {sum(written.refused.values()):,} refused;"
         f" values were changed back and forth in {written.changing} of the tables; in the others rows were rewritten unchanged."
-        + (" After the cutover the source refused them, as it should." if written.fenced else "")
+        + (" After the cut-over the source refused them, as it should." if written.fenced else "")
         for written in result.written
     ]
     rows = tuple(

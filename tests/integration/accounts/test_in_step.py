@@ -1,4 +1,4 @@
-"""Accounts and profiles stay synchronized after the cutover: sign-ups, confirmations, invitations, e-mail addresses.
+"""Accounts and profiles stay synchronized after the cut-over: sign-ups, confirmations, invitations, e-mail addresses.
 
 Accounts are written as Supabase Auth writes them: by a login that is neither owner nor superuser, and has rights on schema auth
 and nowhere else.

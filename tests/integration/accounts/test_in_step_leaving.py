@@ -1,4 +1,4 @@
-"""Accounts and profiles stay synchronized after the cutover: who leaves, what fails and is healed, and what comes at once.
+"""Accounts and profiles stay synchronized after the cut-over: who leaves, what fails and is healed, and what comes at once.
 
 Accounts are written as Supabase Auth writes them: by a login that is neither owner nor superuser, and has rights on schema auth
 and nowhere else.

@@ -1,4 +1,4 @@
-"""Accounts and profiles stay synchronized after the cutover: a rollback, a trigger that is switched off, and other schemas than Clinic.
+"""Accounts and profiles stay synchronized after the cut-over: a rollback, a trigger that is switched off, and other schemas than Clinic.
 
 Accounts are written as Supabase Auth writes them: by a login that is neither owner nor superuser, and has rights on schema auth
 and nowhere else.
@@ -83,7 +83,7 @@ def test_a_rollback_waits_for_no_reader_carries_new_people_back_and_leaves_no_tr
     with finished.connect() as admin:
         admin.execute("insert into auth.users (id, email) values (gen_random_uuid(), 'late@example.org')")
     assert one(finished, "select count(*) from clinic.profiles where email = 'late@example.org'") == 0
-    # After another cutover, everybody has their previous account.
+    # After another cut-over, everybody has their previous account.
     cut_over(finished.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
     assert len(tenantry_triggers(finished)) == 5
     found = rows(

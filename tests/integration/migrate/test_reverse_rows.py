@@ -126,7 +126,7 @@ def test_a_person_without_a_membership_waits_in_the_target_for_one(sides: Sides)
     made = sides.changes(before)["users", person]
     assert made is not None
     assert (made["role"], made["clinic_id"], made["email"]) == ("dentist", clinic, "new@clinic.example")
-    assert [key for key, reason in sides.kept().items() if key[2] == "" and "stands in" not in reason] == []
+    assert [key for key, reason in sides.kept().items() if key[2] == "" and "its place is that of" not in reason] == []
     sides.assert_in_line()
     # The membership's own id does not exist in the source: its end is found by the recorded id.
     sides.seen.clear()
@@ -157,7 +157,7 @@ def test_of_several_memberships_the_first_counts_and_the_next_when_it_ends(sides
     )
     sides.back()
     assert sides.changes(before) == {}
-    assert sides.kept() == {("user_clinic_roles", second, ""): "no row of users to stand in"}
+    assert sides.kept() == {("user_clinic_roles", second, ""): "no row of users that could hold it"}
     sides.assert_in_line()
     sides.write(f"delete from user_clinic_roles where legacy_id = '{person}'")
     sides.back()

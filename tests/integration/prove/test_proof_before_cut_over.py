@@ -1,4 +1,4 @@
-"""The proof and the test helpers make synthetic rows in the target, which only the runs' login may write until the cutover."""
+"""The proof and the test helpers make synthetic rows in the target, which only the runs' login may write until the cut-over."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_until_the_contract_nothing_makes_readers_wait(application: str) -> None
     made = plan(application)
     blocking = {step: [each for each in taken if "reads" in each.blocks] for step, taken in locks(made).items()}
     assert {made.step(id).phase for id, found in blocking.items() if found} == {"contract"}
-    # Each source table is locked against writes once for its triggers, and once at the cutover.
+    # Each source table is locked against writes once for its triggers, and once at the cut-over.
     captured = {each.table for step in made.phase("capture") for each in locks(made)[step.id]}
     assert captured <= {each.table for each in locks(made)["cut_over"]}
 

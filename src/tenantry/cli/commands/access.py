@@ -56,7 +56,7 @@ def diff(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False
     """Show how the live database departs from its manifest. Reads only.
 
     It compares policies (missing, different or extra), row-level security (off or not forced), privileges by role and column,
-    default privileges, owners, and the functions that identify the caller. Before the cutover no client is expected to have write
+    default privileges, owners, and the functions that identify the caller. Before the cut-over no client is expected to have write
     privileges. `tenantry access apply` repairs the differences.
     """
     settings = read_settings(dsn=dsn, manifest=manifest)

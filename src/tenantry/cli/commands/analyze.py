@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,12 +17,12 @@ from tenantry.cli.database import described, prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath, PrismaPath, SqlFiles, TenantTable, UsersTable
 from tenantry.cli.progress import Bars
 from tenantry.draft import DraftOptions
-from tenantry.draft.preview import preview
+from tenantry.draft.preview import Preview, preview
 from tenantry.migrate.session.reserved_names import all_taken
 from tenantry.report.terminal import survey as view
 from tenantry.report.terminal.analyze import findings as show_findings
 from tenantry.report.terminal.usage import usage as show_usage
-from tenantry.settings import Settings, read_settings
+from tenantry.settings import read_settings
 from tenantry.usage.both import Usage, UsageFiles, usage
 from tenantry.usage.queries import read_queries
 
@@ -80,10 +79,11 @@ def analyze(
     looked_up = UsageFiles(code, read_queries(queries) if queries is not None else ())
     settings = read_settings(dsn=dsn, manifest=manifest)
     if prisma is not None or sql or (settings.manifest is None and settings.dsn is not None):
-        _without_manifest(
-            settings, (prisma, sql or ()), schema, DraftOptions(tenant=tenant, users=users),
-            everything=everything, sample_rows=sample_rows, as_json=as_json, files_of_use=looked_up,
-        )  # fmt: skip
+        with described(settings, prisma, sql or ()) as connection, Bars(err, quiet=as_json) as bars:
+            options = DraftOptions(tenant=tenant, users=users)
+            found = preview(connection, schema, options, most_rows=sample_rows, progress=bars.count)
+            used = Usage() if found.project is None else usage(connection, found.project, looked_up)
+        _show_preview(found, used, everything=everything, as_json=as_json)
         return
     with prepared_project(dsn, manifest, names=False) as (_, connection, prepared), Bars(err, quiet=as_json) as bars:
         total = len(prepared.project.mappings)
@@ -116,20 +116,7 @@ def analyze(
         raise typer.Exit(1)
 
 
-def _without_manifest(
-    settings: Settings,
-    files: tuple[Path | None, Sequence[Path]],
-    schema: str,
-    options: DraftOptions,
-    *,
-    everything: bool,
-    sample_rows: int,
-    as_json: bool,
-    files_of_use: UsageFiles,
-) -> None:
-    with described(settings, *files) as connection, Bars(err, quiet=as_json) as bars:
-        found = preview(connection, schema, options, most_rows=sample_rows, progress=bars.count)
-        used = Usage() if found.project is None else usage(connection, found.project, files_of_use)
+def _show_preview(found: Preview, used: Usage, *, everything: bool, as_json: bool) -> None:
     if as_json:
         print_json(
             {

@@ -23,7 +23,7 @@ from tenantry.report.terminal import switch
     "tenantry cutover",
     "tenantry cutover --at 23:30 --dual-write 1h",
     section=HelpSection.SWITCH,
-    exit_1="the cutover failed and nothing was changed, or rows that applications have written are missing",
+    exit_1="the cut-over failed and nothing was changed, or rows that applications have written are missing",
 )
 def cutover(
     dsn: Dsn = None,
@@ -50,7 +50,7 @@ def cutover(
         typer.Option(
             "--accept-quarantined",
             help="Leave behind the rows that went into quarantine after the run was declared ready; without this option they stop"
-            " the cutover.",
+            " the cut-over.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -61,7 +61,7 @@ def cutover(
     takes longer is rolled back and retried. From then on the source refuses writes, with a message that names the target.
 
     With a dual-write window the source stays writable until the window ends, or until `tenantry cutover` is run again. Rows that
-    went into quarantine after the run was declared ready stop the cutover (TN-417). Rerunning a cutover that was done changes
+    went into quarantine after the run was declared ready stop the cut-over (TN-417). Rerunning a cut-over that was done changes
     nothing.
     """
     given = When(at=moment(at) if at else None, idle=when_idle)

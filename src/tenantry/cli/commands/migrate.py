@@ -1,4 +1,4 @@
-"""tenantry migrate: the run up to the cutover."""
+"""tenantry migrate: the run up to the cut-over."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tenantry.settings import read_settings
     "tenantry migrate",
     "tenantry migrate --only \"clinics.id in ('c1', 'c2')\"",
     section=HelpSection.RUN,
-    exit_1="the run is not ready for the cutover, or the proof failed",
+    exit_1="the run is not ready for the cut-over, or the proof failed",
 )
 def migrate(
     dsn: Dsn = None,
@@ -75,7 +75,7 @@ def migrate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run the plan up to the cutover: expand, capture, copy, replay, verify, secure. The application keeps reading and writing.
+    """Run the plan up to the cut-over: expand, capture, copy, replay, verify, secure. The application keeps reading and writing.
 
     It can be stopped or killed at any moment: rerun it, and it resumes from its journal. At the end it reports whether the run is
     ready; the next step is `tenantry cutover`. `tenantry rollback --everything` undoes it all.

@@ -37,7 +37,7 @@ def replay(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep source and target synchronized until stopped with Ctrl-C: changes go to the target before the cutover, to the source
+    """Keep source and target synchronized until stopped with Ctrl-C: changes go to the target before the cut-over, to the source
     after it.
 
     Other commands (cutover, rollback, verify) can run meanwhile: replay pauses for them and resumes afterwards. Stopping it loses

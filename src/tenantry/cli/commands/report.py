@@ -28,7 +28,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a run as it is now: what became of every row, what is in quarantine, and a timeline of the run with
-    its rates, its lag, the cutover and rollbacks."""
+    its rates, its lag, the cut-over and rollbacks."""
     with prepared_project(dsn, manifest) as (_, connection, prepared), Bars(err, quiet=as_json):
         need_run(prepared, "`tenantry plan` shows what would be done, `tenantry migrate` does it.")
         assert prepared.run is not None

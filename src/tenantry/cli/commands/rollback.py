@@ -45,10 +45,10 @@ def rollback(
 ) -> None:
     """Go back, without losing a write.
 
-    Without --everything: undo the cutover. What was written in the target since is replayed into the source and compared, and
+    Without --everything: undo the cut-over. What was written in the target since is replayed into the source and compared, and
     applications write the source again. The target is kept synchronized and can be cut over again. Rerunning it changes nothing.
 
-    With --everything: undo the whole run, in any phase. After a cutover it first switches back. Then the steps are undone in
+    With --everything: undo the whole run, in any phase. After a cut-over it first switches back. Then the steps are undone in
     reverse order, until the database is as it was before the run. If it is interrupted, rerun it to resume.
     """
     with run_address(dsn, manifest) as (address, loaded):

@@ -222,11 +222,11 @@ class SourceTable(Comparison):
                 )
             if part.link != "same":
                 made.append(
-                    f"select {name}, w.legacy{i}, {literal(ROW_ID)}, {literal(f'born here: {self.name} would give it another id')}"
+                    f"select {name}, w.legacy{i}, {literal(ROW_ID)}, {literal(f'target-native: {self.name} would give it another id')}"
                     f" from {self.work} w where w.has_s and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
                 )
                 made.append(
-                    f"select {name}, {legacy_of(part.mapping, 'w.key')}, '', 'stands in ' || w.legacy{i} || ', which was born here'"
+                    f"select {name}, {legacy_of(part.mapping, 'w.key')}, '', 'its place is that of ' || w.legacy{i} || ', which is target-native'"
                     f" from {self.work} w where w.has_s and w.h{i} and w.legacy{i} <> {legacy_of(part.mapping, 'w.key')}"
                 )
         return made
@@ -258,7 +258,7 @@ class SourceTable(Comparison):
             lacks = f"{literal(f'{self.name}.')} || w.lacks || ' cannot be made'"
             if self.project.constant:
                 lacks = f"case when w.lacks = '' then {literal(NO_MEMBER)} else {lacks} end"
-            alone = f"no row of {self.name} to stand in" if i else "refused: see tenantry.conflict"
+            alone = f"no row of {self.name} that could hold it" if i else "refused: see tenantry.conflict"
             made.append(
                 f"select {literal(part.target)}, w.legacy{i}, coalesce({waits}, {f'{lacks}, ' if not i else ''}{literal(alone)})"
                 f" from {self.work} w where w.h{i} and not w.has_s"

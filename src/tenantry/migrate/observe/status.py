@@ -330,13 +330,13 @@ def _readiness(
     quarantined: int,
     left_behind: int,
 ) -> Readiness:
-    """Return the readiness as the cutover judges it: by steps, and by whether both sides were compared."""
+    """Return the readiness as the cut-over judges it: by steps, and by whether both sides were compared."""
     missing = tuple(
         step.id for step in steps if step.status != "done" and step.phase in PHASES[: PHASES.index("cut over")]
     )
     verified = run["verified_at"] is not None
     if missing or run["direction"] != "forward" or _trial(run):
-        left_behind = 0  # not relevant before or after the cutover
+        left_behind = 0  # not relevant before or after the cut-over
     return Readiness(
         ready=not missing and verified and run["direction"] == "forward" and not _trial(run) and not left_behind,
         verified=verified,

@@ -14,7 +14,7 @@ select exists (select from pg_attribute a join pg_class c on c.oid = a.attrelid 
 (select count(*) from tenantry.kept)
 
 -- name: left_behind
--- Rows about which a cutover asks, since they were not reported yet.
+-- Rows about which a cut-over asks, since they were not reported yet.
 (select count(*) from (select distinct q.mapping, q.source_key from tenantry.quarantine q where q.state = 'open') z
   where not exists (select from tenantry.accepted a where a.mapping = z.mapping and a.source_key = z.source_key))
 

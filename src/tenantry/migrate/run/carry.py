@@ -57,7 +57,7 @@ def carry_changes(live: RunHandle, connection: Connection, direction: str, limit
         live.replayer.apply(connection, done)
     if stray:
         done.conflicts += _list_strays(live, connection)
-        # Replayed rows are compared before the cutover.
+        # Replayed rows are compared before the cut-over.
         done.entries += 1
     return done
 

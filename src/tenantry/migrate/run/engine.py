@@ -1,4 +1,4 @@
-"""Runs a plan up to the cutover: independent steps in parallel, each marked in the journal by the transaction
+"""Runs a plan up to the cut-over: independent steps in parallel, each marked in the journal by the transaction
 that does it. The application keeps reading and writing throughout.
 
 A run can be killed at any moment and resumed: completed steps are marked as done, others have left no trace, and triggers
@@ -75,7 +75,7 @@ class Outcome:
 
 
 class Migration:
-    """One run of one manifest against one database, until it is ready for the cutover."""
+    """One run of one manifest against one database, until it is ready for the cut-over."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Migration:
         self._done: set[str] = set()
 
     def run(self) -> Outcome:
-        """Begin or resume the migration, up to but not including the cutover.
+        """Begin or resume the migration, up to but not including the cut-over.
 
         Raises:
             TenantryError: typed, with a hint; the journal records the progress, and the run can be resumed.

@@ -183,7 +183,7 @@ class RunHandle:
             secured: require the policies as well.
 
         Raises:
-            NotReady: steps before the cutover are not done.
+            NotReady: steps before the cut-over are not done.
             JournalMismatch, JournalDamaged: the journal is not that of this plan.
         """
         if self.run.status == "contracted":

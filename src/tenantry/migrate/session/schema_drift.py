@@ -221,7 +221,7 @@ def _take_off(connection: Connection, table: Table, there: Table, notice: Callab
 def _look_again(connection: Connection, prepared: Prepared, table: Table) -> None:
     """Handle rows that disappeared with their partition or child, whose keys no trigger has captured.
 
-    While applications write the source, they are deleted from the target like deleted rows. After the cutover the target
+    While applications write the source, they are deleted from the target like deleted rows. After the cut-over the target
     decides: rows that the source has lost are written back into it, or listed as kept if it has no place for them.
     """
     if prepared.run is None or prepared.run.direction != "reverse":
@@ -247,7 +247,7 @@ def _capture_again(connection: Connection, journal: Journal, prepared: Prepared,
             for statement in step.sql:
                 connection.execute(statement)
             if prepared.run is not None and prepared.run.direction == "reverse":
-                # A step makes triggers in their state before the cutover.
+                # A step makes triggers in their state before the cut-over.
                 for statement in (*source_fence(project, on=True), *source_triggers(project, on=False)):
                     connection.execute(statement)
             # Deriving the whole table again finds all missed changes.

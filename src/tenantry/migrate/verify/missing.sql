@@ -6,7 +6,7 @@ with r as (
            (select max(e.at) from tenantry.event e where e.run_id = run.id and e.code = 'cut_over') as cut_over_at
       from tenantry.run run order by run.id desc limit 1
 ), found as (
-    -- Written in the source since the cutover, and in quarantine: earlier rows were known at the cutover.
+    -- Written in the source since the cut-over, and in quarantine: earlier rows were known at the cut-over.
     select r.target_schema as lacking, q.source_table as table_name, q.source_key as key,
            concat_ws(': ', 'in quarantine', q.reason, coalesce(q.detail, q.column_name)) as reason
       from r join tenantry.quarantine q on q.state = 'open' and q.created_at >= r.cut_over_at

@@ -55,7 +55,7 @@ class AttemptCatalog:
     fixtures: Fixtures
     persons: Sequence[ProofPerson]
     writes: bool
-    """Whether clients have their rights to write; before the cutover they do not."""
+    """Whether clients have their rights to write; before the cut-over they do not."""
     inserts: dict[str, list[Insert]] = field(default_factory=dict)
     joins: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     """Tables where clients may insert memberships: person, what they try to become, and the INSERT."""

@@ -51,7 +51,7 @@ def prove(
     Args:
         owner_dsn: a login that is, or may act as, the owner of the target's tables.
         login_dsn: the application's login; None: prove in place.
-        writes: False before the cutover, when clients have no rights to write yet: every write must be refused.
+        writes: False before the cut-over, when clients have no rights to write yet: every write must be refused.
         tables: try the cells of these tables only; the static checks cover all tables.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Prints what a migration did with every row, and whether the cutover can follow."""
+"""Prints what a migration did with every row, and whether the cut-over can follow."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def accounts(console: Console, outcome: Outcome) -> None:
 
 
 def readiness_lines(console: Console, state: Readiness) -> None:
-    """Whether the run is ready for the cutover, and what blocks it."""
+    """Whether the run is ready for the cut-over, and what blocks it."""
     if state.ready:
         console.print(
-            "[green]✓[/] Ready for the cutover: every row is migrated or accounted for, compared and secured."
+            "[green]✓[/] Ready for the cut-over: every row is migrated or accounted for, compared and secured."
         )
     elif state.trial and state.verified and not state.missing:
         console.print(f"[green]✓[/] This is {state.trial}: migrated, compared and secured. A pilot is not cut over.")
     else:
-        console.print("[red]✗[/] Not ready for the cutover.")
+        console.print("[red]✗[/] Not ready for the cut-over.")
         for step in state.missing[:5]:
             console.print(f"  pending step: {escape(step)}")
         if not state.verified:

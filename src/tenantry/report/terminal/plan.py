@@ -42,7 +42,7 @@ def plan(console: Console, planned: Plan, review: PlanReview | None = None) -> N
     console.print("\n[bold]Downtime[/]")
     console.print(
         f"  • One short write pause. Applications keep reading and writing {planned.source_schema} during about"
-        f" {seconds(planned.seconds)} of work. At the cutover writers wait while the last changes are replayed, for at most"
+        f" {seconds(planned.seconds)} of work. At the cut-over writers wait while the last changes are replayed, for at most"
         " --max-write-pause (1 s); readers do not wait."
     )
     if review is not None:
@@ -96,7 +96,7 @@ def need_lines(review: PlanReview) -> list[str]:
         f"Disk: about {size(review.sizes.disk)} for the target with its indexes and sorting (the source has"
         f" {size(review.sizes.source)}).",
         f"WAL: about {size(review.sizes.wal)}, without that of the application.",
-        f"Write pause at the cutover: at most --max-write-pause ({WRITE_PAUSE:g} s) for each attempt; before that, writers wait"
+        f"Write pause at the cut-over: at most --max-write-pause ({WRITE_PAUSE:g} s) for each attempt; before that, writers wait"
         f" for at most {LOCK_WAIT:g} s behind a lock that a step waits for.",
         *([f"Never analyzed, so the number of rows is a guess (run ANALYZE): {names(unknown)}."] if unknown else []),
     ]

@@ -179,7 +179,7 @@ def _figures(now: Status) -> RichTable:
     line("server", "; ".join(facts))
     line("Tenantry", _process(now))
     if now.cut_over is not None or now.rolled_back is not None:
-        for word, event in (("last cutover", now.cut_over), ("last rollback", now.rolled_back)):
+        for word, event in (("last cut-over", now.cut_over), ("last rollback", now.rolled_back)):
             if event is not None:
                 line(word, f"{_at(event.at)}, write pause {event.data.get('stall_ms', '?')} ms")
     if now.direction == "forward" and now.status != "contracted":
@@ -264,7 +264,7 @@ def _others(now: Status) -> list[Any]:
 
 
 _IN_THE_WAY = {
-    "forward": "blocks a cutover:",
+    "forward": "blocks a cut-over:",
     "both": "blocks the end of the dual-write window:",
     "reverse": "blocks a rollback:",
 }

@@ -1,4 +1,4 @@
-"""Prints switchovers: the cutover, the switch back, the contract step, and replay."""
+"""Prints switchovers: the cut-over, the switch back, the contract step, and replay."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def switched(console: Console, done: Switchover) -> None:
 
 
 def cut_over(console: Console, done: Switchover) -> None:
-    """Print the cutover, and what follows it."""
+    """Print the cut-over, and what follows it."""
     switched(console, done)
     if done.direction == "both":
         console.print(

@@ -126,7 +126,7 @@ def _grant_database(admin: psycopg.Connection[Any], database: str, rights: list[
 
 
 def _open_fence(admin: psycopg.Connection[Any], schema: str) -> None:
-    """Open the fence of the target. Until the cutover it lets only the runs' login write; in a copy nothing can be lost.
+    """Open the fence of the target. Until the cut-over it lets only the runs' login write; in a copy nothing can be lost.
     The rights still refuse clients, and those are what the proof checks."""
     for (statement,) in admin.execute(load_blocks(_SQL, "copy")["open_fence"], {"schema": schema}).fetchall():
         admin.execute(statement.encode())
