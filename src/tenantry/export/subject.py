@@ -19,13 +19,13 @@ from tenantry.accounts.auth_schema import auth_script, drop_auth_script
 from tenantry.accounts.sync import drop_functions_sql, functions_sql, triggers_sql
 from tenantry.catalog import Catalog, Table, read_catalog
 from tenantry.catalog.build import schema_statements
-from tenantry.ids.functions import born_function
+from tenantry.ids.functions import native_rows_function
 from tenantry.journal.journal import Connection
 from tenantry.manifest import Manifest
 from tenantry.mapping import Project
 from tenantry.migrate.session.prepare import Prepared
 from tenantry.plan.operations.expand import close_statements, drop_context
-from tenantry.plan.operations.id_map import born_here
+from tenantry.plan.operations.id_map import mark_native_rows
 from tenantry.postgres import ident
 from tenantry.statements.keys import legacy_index
 
@@ -181,14 +181,14 @@ def _schema(project: Project, files: Sequence[Path]) -> ExportPart:
 
 def _access(project: Project, owner: str, login: str) -> ExportPart:
     secured = secure_statements(project, owner=owner)
-    born = born_here(project, ())
+    native = mark_native_rows(project, ())
     return ExportPart(
         "access",
         "row-level security, policies and rights",
         "",
         (
             *(statement for each in secured for statement in each.statements),
-            *((born_function(), *born.sql) if born is not None else ()),
+            *((native_rows_function(), *native.sql) if native is not None else ()),
             *functions_sql(project),
             *cutover_grants(project),
             *triggers_sql(project, login, on=True),
@@ -198,7 +198,7 @@ def _access(project: Project, owner: str, login: str) -> ExportPart:
             *triggers_sql(project, login, on=False),
             *cutover_revokes(project),
             *drop_functions_sql(project),
-            *(born.undo if born is not None else ()),
+            *(native.undo if native is not None else ()),
             *(statement for each in reversed(secured) for statement in each.undo),
         ),
     )

@@ -48,12 +48,12 @@ def lookup_statements(project: Project) -> tuple[str, ...]:
         old_ids_of_function(project),
         *_rights(project),
         *(comment_on(name) for name in COMMENTS if name != "merged_into"),
-        born_function(),
+        native_rows_function(),
         close_sql(project.manifest),
     )
 
 
-def born_function() -> str:
+def native_rows_function() -> str:
     """The trigger function that gives a row of the target its own id as `legacy_id`."""
     return load_blocks("tenantry.ids", "functions")["born"]
 

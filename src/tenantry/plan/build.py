@@ -20,7 +20,7 @@ from tenantry.plan.operations.contract import final
 from tenantry.plan.operations.copy import copy
 from tenantry.plan.operations.cut_over import cut_over
 from tenantry.plan.operations.expand import expand
-from tenantry.plan.operations.id_map import born_here, id_map
+from tenantry.plan.operations.id_map import id_map, mark_native_rows
 from tenantry.plan.operations.indexes_and_keys import defer, for_good, restore
 from tenantry.plan.operations.pilot_members import closure
 from tenantry.plan.operations.secure import secure
@@ -75,9 +75,9 @@ def build_plan(
     copy_done = [drained.id]
     checks = verify(project, rows, copy_done, costs)
     secured = secure(project, environment, [step.id for step in checks])
-    born = born_here(project, (secured[-1].id,))
-    if born is not None:
-        secured.append(born)
+    native = mark_native_rows(project, (secured[-1].id,))
+    if native is not None:
+        secured.append(native)
     steps += [*checks, *secured]
     over = cut_over(project, environment, _ends(secured))
     steps = [_settled(project, step) for step in steps]

@@ -21,7 +21,7 @@ from tenantry.manifest import Manifest
 from tenantry.manifest.model import Ids
 from tenantry.mapping import Project, resolve
 from tenantry.migrate.switch.contract import contract
-from tenantry.plan.operations.id_map import BORN, id_map
+from tenantry.plan.operations.id_map import NATIVE_TRIGGER, id_map
 from tenantry.postgres.seal import open_context
 from tenantry.postgres.tenant import tenant
 from tests.conftest import Database, running_server
@@ -214,11 +214,11 @@ _WITH_TRIGGER = "select count(*) from pg_trigger where tgname = %s"
 
 def test_every_table_that_needs_it_gets_the_trigger(shop: Shop) -> None:  # noqa: F811
     fed = {mapping.target.name for mapping in shop.project()}
-    assert one(shop.database, _WITH_TRIGGER, [BORN]) == len(fed)
+    assert one(shop.database, _WITH_TRIGGER, [NATIVE_TRIGGER]) == len(fed)
 
 
 def test_tables_that_see_to_it_themselves_get_no_trigger(migrated: Database) -> None:
-    assert one(migrated, _WITH_TRIGGER, [BORN]) == 0
+    assert one(migrated, _WITH_TRIGGER, [NATIVE_TRIGGER]) == 0
 
 
 # -- who may ask -------------------------------------------------------------------------------------------------------

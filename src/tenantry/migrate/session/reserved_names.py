@@ -15,11 +15,11 @@ from tenantry.catalog import Table
 from tenantry.errors import NameTaken
 from tenantry.journal.journal import Connection
 from tenantry.mapping import Project
-from tenantry.plan.operations.id_map import BORN
+from tenantry.plan.operations.id_map import NATIVE_TRIGGER
 from tenantry.statements.capture import OURS
 from tenantry.statements.keys import legacy_index
 
-TRIGGERS = frozenset({*OURS, BORN, *IN_STEP})
+TRIGGERS = frozenset({*OURS, NATIVE_TRIGGER, *IN_STEP})
 """The triggers that Tenantry sets on tables of the application."""
 RENAME = "Rename these in the source, or in the target's files (alter trigger … rename to …)"
 ON_ACCOUNTS = frozenset({*IN_STEP, "tenantry_mirror_account", "tenantry_mirror_accounts"})

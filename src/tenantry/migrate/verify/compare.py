@@ -26,7 +26,15 @@ from tenantry.journal.names import JOURNAL
 from tenantry.mapping import MappedColumn, Mapping, Project
 from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.migrate.verify.python_columns import python_candidates, verify_python
-from tenantry.migrate.verify.results import MOST_CANDIDATES, SAMPLES, Account, Difference, Kept, Verification, show
+from tenantry.migrate.verify.results import (
+    MOST_CANDIDATES,
+    SAMPLES,
+    Account,
+    Difference,
+    TargetOnly,
+    Verification,
+    show,
+)
 from tenantry.migrate.verify.sums import (
     NO_KEY,
     Sum,
@@ -110,7 +118,7 @@ def settle(
     mapping: Mapping,
     keys: Sequence[str],
     *,
-    kept: Kept | None = None,
+    kept: TargetOnly | None = None,
     ranges: int = 0,
 ) -> Verification:
     """Recheck some rows one by one, and count all rows; call it with both sides visible at the same moment.
@@ -144,7 +152,7 @@ def settle(
 
 
 def compare_rows(
-    connection: Connection, project: Project, mapping: Mapping, keys: Sequence[str], kept: Kept | None = None
+    connection: Connection, project: Project, mapping: Mapping, keys: Sequence[str], kept: TargetOnly | None = None
 ) -> tuple[list[Difference], int]:
     """Compare the rows of these source keys: expected rows with the target's, including missing and surplus rows.
 
@@ -234,7 +242,7 @@ def _inside(connection: Connection, project: Project, mapping: Mapping) -> int:
 
 
 def _named(
-    mapping: Mapping, columns: Sequence[MappedColumn], found: Iterable[Sequence[Any]], kept: Kept
+    mapping: Mapping, columns: Sequence[MappedColumn], found: Iterable[Sequence[Any]], kept: TargetOnly
 ) -> tuple[list[Difference], int]:
     """Return differences from rows (key, not expected, not found, expected row, found row)."""
     differences: list[Difference] = []
@@ -271,7 +279,7 @@ def _named(
     return differences, max(0, rows - SAMPLES)
 
 
-def _is_target_only(mapping: Mapping, difference: Difference, kept: Kept) -> bool:
+def _is_target_only(mapping: Mapping, difference: Difference, kept: TargetOnly) -> bool:
     columns = kept.get(f"{mapping.legacy_prefix}{difference.key}", set())
     return "" in columns or difference.column in columns
 

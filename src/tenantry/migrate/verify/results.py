@@ -67,7 +67,7 @@ class Verification:
         return {**asdict(self), "passed": self.passed}
 
 
-Kept = MappingType[str, set[str]]
+TargetOnly = MappingType[str, set[str]]
 """Legacy id → target-only columns; '' for whole rows."""
 
 
@@ -76,4 +76,4 @@ def show(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-__all__ = ["MOST_CANDIDATES", "SAMPLES", "Account", "Difference", "Kept", "Verification", "show"]
+__all__ = ["MOST_CANDIDATES", "SAMPLES", "Account", "Difference", "TargetOnly", "Verification", "show"]

@@ -13,7 +13,7 @@ from tenantry.plan.model import Step
 from tenantry.postgres import ident, literal
 from tenantry.statements.capture import fed_tables
 
-BORN = "tenantry_born_here"
+NATIVE_TRIGGER = "tenantry_born_here"
 """Name of the trigger that sets the old id of a new target row to its own id."""
 
 
@@ -41,7 +41,7 @@ def id_map(project: Project, *after: str) -> Step:
     )
 
 
-def born_here(project: Project, after: tuple[str, ...]) -> Step | None:
+def mark_native_rows(project: Project, after: tuple[str, ...]) -> Step | None:
     """Create a trigger for each table that does not set the old id of new rows itself; None if every table does."""
     tables = [table for table in fed_tables(project) if not _sees_to_it(project, table)]
     if not tables:
@@ -54,11 +54,11 @@ def born_here(project: Project, after: tuple[str, ...]) -> Step | None:
         kind="sql",
         title=f"Set {LEGACY_ID} of new rows to their own id in {len(tables)} tables",
         sql=tuple(
-            f"create or replace trigger {BORN} before insert on {name} for each row when (new.{LEGACY_ID} is null)"
+            f"create or replace trigger {NATIVE_TRIGGER} before insert on {name} for each row when (new.{LEGACY_ID} is null)"
             f" execute function {JOURNAL}.born_here()"
             for name in names
         ),
-        undo=tuple(f"drop trigger if exists {BORN} on {name}" for name in names),
+        undo=tuple(f"drop trigger if exists {NATIVE_TRIGGER} on {name}" for name in names),
         lock="none that others notice",
         risk="none",
         seconds=0.01 * len(tables),
@@ -91,7 +91,7 @@ def _map(project: Project) -> tuple[str, str]:
         table = ident(project.target.schema, mapping.target.name)
         old, where, into = source_key(mapping), from_part(mapping, " where"), legacy_of(mapping, "m.into_key")
         names = f"{literal(mapping.source.name)}, {literal(mapping.target.name)}"
-        state = "'carried'" if mapping.legacy_prefix or _may_be_uuid(mapping) else _BORN
+        state = "'carried'" if mapping.legacy_prefix or _may_be_uuid(mapping) else _NATIVE_STATE
         selects += [
             f"select {names}, {old}, t.id, {state} from {table} t{where}",
             f"select {names}, m.source_key, t.id, 'merged' from {JOURNAL}.merged m join {table} t on t.legacy_id = {into}"
@@ -116,7 +116,7 @@ def _map(project: Project) -> tuple[str, str]:
     )
 
 
-_BORN = "case when t.legacy_id = t.id::text then 'born' else 'carried' end"
+_NATIVE_STATE = "case when t.legacy_id = t.id::text then 'born' else 'carried' end"
 
 
 def _may_be_uuid(mapping: Mapping) -> bool:
