@@ -79,6 +79,8 @@ def _way_back(work: Drafting, table: Table) -> tuple[str, ...]:
     named = next((each for each in work.ways(naming) if each.parent == table.name and len(each.columns) == 1), None)
     if named is None or naming not in {*work.scoped, work.root} or _leads_back(work, table.name, naming):
         return ()
+    if work.distance.get(naming, 99) >= work.distance.get(table.name, 99):
+        return ()  # the rows that name it have their own tenant from it
     work.lead.setdefault(table.name, set()).add(naming)
     return (f"{named.parent_columns[0]} <- {work.target_of[naming]}.{named.columns[0]}",)
 
