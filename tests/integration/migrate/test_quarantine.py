@@ -162,7 +162,7 @@ def test_a_corrected_parent_brings_its_dependents_along(finished: Database) -> N
     entry_no = one(
         finished, "select id from tenantry.quarantine where mapping = 'profiles' and source_key = %s", [owner]
     )
-    said = run(finished, "retry", str(entry_no), "--set", "email=Mended@Example.org", "--json")
+    said = run(finished, "retry", str(entry_no), "--set", "email=Corrected@Example.org", "--json")
     assert said.code == 0, said.everything
     assert said.json == {
         "tried": 2 + len(mine) + len(its),

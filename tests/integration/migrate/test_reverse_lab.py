@@ -154,9 +154,11 @@ def test_rows_whose_id_cannot_be_a_key_of_the_source_are_in_the_target_only(lab:
     # The key of a shelf is its room and number, which stand in the target: it has a place in the source.
     assert changes.pop(("shelves", "C|1")) == {"room": "C", "no": "1", "siteId": "s1", "title": "born"}
     assert changes.pop(("boxes", box)) == {"id": box, "room": "C", "no": "1", "site_code": "north"}
+    # The source's own sequence numbers the counter.
+    assert changes.pop(("counters", "3")) == {"id": "3", "n": "5", "siteId": "s1"}
     assert changes == {("counters", "1"): {"n": "11"}}
     assert set(lab.kept()) == {
-        ("counters", counter, ""), ("visits", visit, ""), ("shelves", '["A", "1"]', "room"),
+        ("counters", "3", ""), ("counters", counter, "id"), ("visits", visit, ""), ("shelves", '["A", "1"]', "room"),
         ("shelves", shelf, "id"), ("shelves", '["C", "1"]', ""), ("boxes", box, "shelf_id"),
     }  # fmt: skip
     lab.assert_in_line()
