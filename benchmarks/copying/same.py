@@ -15,10 +15,10 @@ _TOKENS = {"google_credentials": ("access_token_encrypted", "refresh_token_encry
 """Encrypted with a salt: compared by what they decrypt to."""
 
 _JOURNAL = {
-    "tenantry.quarantine": "mapping, source_table, source_key, original, patch, problems, reason, column_name, detail,"
+    "tenantry.quarantine": "mapping, source_table, source_key, original::jsonb, patch, problems, reason, column_name, detail,"
     " parent_mapping, parent_table, parent_key, state",
-    "tenantry.merged": "mapping, source_table, source_key, into_key, reason, original, derived",
-    "tenantry.change": "mapping, source_table, source_key, column_name, original, carried, rule",
+    "tenantry.merged": "mapping, source_table, source_key, into_key, reason, original::jsonb, derived::jsonb",
+    "tenantry.change": "mapping, source_table, source_key, column_name, original::jsonb, carried::jsonb, rule",
     "auth.users": "id, role, email, raw_app_meta_data, raw_user_meta_data, created_at, updated_at",
     "auth.identities": "provider_id, user_id, identity_data, provider, created_at, updated_at",
 }
