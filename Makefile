@@ -14,7 +14,7 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 NODE_TESTS := tests/drivers/node tests/drivers/prisma
 NODE_STAMP := $(if $(shell command -v npm 2>/dev/null),$(NODE_TESTS:%=%/node_modules/.installed))
 
-.PHONY: demo test wheel chaos fuzz corpus lint bench site docs lock clean
+.PHONY: demo test wheel chaos fuzz corpus lint bench bench-check site docs lock clean
 
 demo: $(STAMP) ## take the sample database from one tenant to many, and show what was done
 	$(BIN)/tenantry demo $(ARGS)
@@ -43,6 +43,9 @@ lint: $(STAMP) $(LINTERS_STAMP) site ## ruff, mypy; pgrls and squawk over what i
 
 bench: $(STAMP) ## the figures behind the claims; takes some minutes
 	@for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file $(ARGS) || exit 1; done
+
+bench-check: $(STAMP) ## that benchmarks run to their end, on little data; live.py takes minutes on any
+	@for file in $(filter-out benchmarks/live.py,$(wildcard benchmarks/[a-z]*.py)); do $(BIN)/python $$file --quick --json > /dev/null || exit 1; done
 
 site: $(SITE_STAMP) ## build the documentation as a site, build/site/index.html; a warning or a dead link fails
 	rm -rf build/site

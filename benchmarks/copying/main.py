@@ -47,14 +47,17 @@ class Taken:
 def main() -> int:
     """Run the command: 0 whatever the figures, 1 where ends differ."""
     parser = argparse.ArgumentParser(prog="python benchmarks/copy.py", description=__doc__)
-    parser.add_argument("--values", type=int, default=2_000_000, help="metric values (default 2000000)")
+    parser.add_argument("--values", type=int, help="metric values (default 2000000; with --quick 50000)")
     parser.add_argument("--version", type=int, default=18, choices=(15, 16, 18), help="PostgreSQL (default 18)")
     parser.add_argument("--workers", type=int, default=2, help="Tenantry's workers (default 2)")
-    parser.add_argument("--repeat", type=int, default=2, help="runs of each way; the best counts (default 2)")
+    parser.add_argument("--repeat", type=int, help="runs of each way; the best counts (default 2; with --quick 1)")
+    parser.add_argument("--quick", action="store_true", help="fewer values, each way once")
     parser.add_argument("--sample", type=int, default=5_000, help="rows of the loop row by row (default 5000)")
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
     parser.add_argument("--tenantry", metavar="DSN", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.values = options.values or (50_000 if options.quick else 2_000_000)
+    options.repeat = options.repeat or (1 if options.quick else 2)
     os.environ.setdefault(tokens.VARIABLE, Fernet.generate_key().decode())
     if options.tenantry:
         ours.child(options.tenantry, options.workers)
