@@ -7,6 +7,7 @@ import re
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.draft.context import LEGACY_ID, ROW_ID, Drafting
+from tenantry.draft.inner_ids import add_inner_ids
 from tenantry.draft.model import DraftColumn, DraftKey, DraftTable, Question
 from tenantry.draft.naming import free, target_name
 from tenantry.mapping.values.type_names import INTEGERS
@@ -106,7 +107,7 @@ def add_column(work: Drafting, table: Table, made: DraftTable, column: CatalogCo
         _add_generated(work, table, made, column, drafted)
         return
     if reference is not None and reference.parent in work.target_of:
-        drafted.type = "uuid"
+        drafted.type = work.kept.get(reference.parent, "uuid")
         parent = work.target_of[reference.parent]
         if not reference.declared or len(reference.columns) > 1:
             drafted.rule["ref"] = parent
@@ -166,74 +167,11 @@ def _plain_column(work: Drafting, table: Table, made: DraftTable, column: Catalo
         drafted.identity, default = True, ""
     if default and not _VOLATILE.search(default) and not _calls_source(work, default):
         drafted.default = work.unqualified(default)
-    _inner_references(work, table, made, column, drafted)
+    add_inner_ids(work, table, made, column, drafted)
 
 
 def _calls_source(work: Drafting, default: str) -> bool:
     return any(f"{function.name}(" in default for function in work.catalog.functions)
-
-
-def _inner_references(
-    work: Drafting, table: Table, made: DraftTable, column: CatalogColumn, drafted: DraftColumn
-) -> None:
-    """Draft references inside documents, arrays and texts: as rules if the manifest can express them, otherwise as
-    questions."""
-    inner = [
-        each for each in work.references.get(table.name, ())
-        if each.place.column == column.name and (each.place.form != "value" or each.when is not None)
-    ]  # fmt: skip
-    if _array_of_ids(work, made, inner, drafted):
-        return
-    said: dict[str, str] = {}
-    for each in inner:
-        parent = work.target_of.get(each.parent)
-        path = each.place.path
-        # In the manifest a final star means keys only.
-        plain = (
-            (each.place.form == "json key" or (each.place.form == "json" and not path.endswith("*")))
-            and not each.place.json_text
-            and not each.place.pattern
-            and bool(path)
-        )
-        if parent is not None and plain and column.type in ("json", "jsonb"):
-            said[path] = parent
-        else:
-            _ask_inner(work, made, each)
-    if said:
-        drafted.type = "jsonb"
-        drafted.rule["as"], drafted.rule["ids"] = "json_ids", said
-
-
-def _array_of_ids(work: Drafting, made: DraftTable, inner: list[FoundReference], drafted: DraftColumn) -> bool:
-    """Turn an array of old ids into one of references if all its elements refer to rows of one table."""
-    parents = {each.parent for each in inner}
-    plain = all(each.place.form == "element" and not each.place.pattern and each.when is None for each in inner)
-    if len(parents) != 1 or not plain or inner[0].parent not in work.target_of:
-        return False
-    parent = work.target_of[inner[0].parent]
-    drafted.type, drafted.rule["ref"] = "uuid[]", parent
-    if drafted.default:
-        drafted.default = "'{}'" if "{}" in drafted.default or "ARRAY[]" in drafted.default else ""
-    work.out.questions.append(
-        Question(
-            f"{made.name}.{drafted.name}", f"Its elements name rows of {parent}.", inner[0].reasons,
-            f'ref = "{parent}": elements that name no row, or one of another tenant, are dropped and noted in the transform audit',
-            ("ref = false, if it is plain data; then give the column its old type in the target's file",), 3,
-        )
-    )  # fmt: skip
-    return True
-
-
-def _ask_inner(work: Drafting, made: DraftTable, each: FoundReference) -> None:
-    where = f" where {each.when[0]} is {each.when[1]!r}" if each.when else ""
-    work.out.questions.append(
-        Question(
-            f"{made.name}.{each.place.column}",
-            f"It holds old ids of {each.parent}{where} ({each.place}).", each.reasons,
-            "The value is copied unchanged, with its old ids. tenantry.id_of() translates them.",
-            ('Write an expression with up = "…", or translate these ids in the application.',), 5,
-        )
-    )  # fmt: skip
 
 
 def _note_reference(

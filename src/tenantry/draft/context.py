@@ -50,6 +50,7 @@ class Drafting:
         scoped: source tables whose rows belong to a tenant.
         values: the column whose values are the tenants, in all tables that have it; empty if they are not.
         lead: source table -> the tables that its chosen paths lead to.
+        kept: source table → type of its ids, for tables whose rows keep them.
         fallbacks: source tables with a path that only counts where no other leads to a tenant.
         member_name: the table of memberships, if it is a new one.
     """
@@ -69,6 +70,7 @@ class Drafting:
     lead: dict[str, set[str]] = field(default_factory=dict)
     member_name: str = ""
     fallbacks: set[str] = field(default_factory=set)
+    kept: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, SurveyedTable] = field(init=False)
     references: dict[str, list[FoundReference]] = field(init=False)
 

@@ -45,6 +45,7 @@ class FoundReference:
         columns: of the child; several if a foreign key has several.
         declared: a foreign key states the reference.
         when: of a polymorphic pair: the column that names the table, and its value for this parent.
+        unknown: of a polymorphic pair: the sampled types whose ids are in no table.
         values: distinct values that were looked up; 0 if the table is empty.
         found: how many of them the parent has.
         reasons: why it counts as a reference, in words.
@@ -56,6 +57,7 @@ class FoundReference:
     columns: tuple[str, ...] = ()
     declared: bool = False
     when: tuple[str, str] | None = None
+    unknown: tuple[str, ...] = ()
     values: int = 0
     found: int = 0
     reasons: tuple[str, ...] = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tenantry.catalog import Table
 from tenantry.survey.evidence import NOTHING, STRONG_SHARE, WEAK_SHARE, KeyEvidence, Match, made, match
@@ -79,7 +80,8 @@ def conditional(sample: Sample, each: PlaceValues, evidence: KeyEvidence) -> lis
             elif best is None or best.share <= 0.05:
                 empty += 1
         if found and empty and len(found) + empty == len(groups):
-            return [made(each.place, best, (_said(type_, kind, best),), (type_, kind)) for kind, best in found]
+            pair = [made(each.place, best, (_said(type_, kind, best),), (type_, kind)) for kind, best in found]
+            return _with_unknown(pair, groups)
     return []
 
 
@@ -115,11 +117,19 @@ def _by_type(
         best = _of_type(says, each, values, evidence, named=named)
         if best is not None:
             found.append(made(each.place, best, (_said(type_, kind, best),), (type_, kind)))
+    found = _with_unknown(found, groups)
     if named:
         return found
     # For pairs without telling names: each value of the type leads to one table, and there are several.
     parents = {one.parent for one in found}
     return found if len(found) >= len(groups) * 0.6 and len(parents) == len(found) else []
+
+
+def _with_unknown(found: Sequence[FoundReference], types: Iterable[str]) -> list[FoundReference]:
+    """Note at each reference the types of its pair that have none."""
+    known = {each.when[1] for each in found if each.when is not None}
+    unknown = tuple(kind for kind in types if kind not in known)
+    return [replace(each, unknown=unknown) for each in found]
 
 
 def _of_type(
