@@ -55,7 +55,7 @@ def columns_without_place(work: Drafting, table: Table, made: DraftTable) -> set
     """Source columns that get no column of their own in the target."""
     dropped: set[str] = set()
     key = table.row_key or ()
-    if len(key) == 1 and not _says_something(work, table, key[0]):
+    if len(key) == 1 and (_is_kept(work, table, key[0]) or not _says_something(work, table, key[0])):
         dropped.add(key[0])
     if made.scoped or table.name == work.users:
         dropped |= {name for name in (work.names_tenant(table),) if name}
@@ -74,6 +74,11 @@ def columns_without_place(work: Drafting, table: Table, made: DraftTable) -> set
             if columns.role:
                 dropped.add(columns.role)
     return dropped
+
+
+def _is_kept(work: Drafting, table: Table, key: str) -> bool:
+    """Whether the target's `id` has the value of a key, and no reference needs a column with it."""
+    return table.name in work.kept and not any(key in each.columns for each in work.by_value(table.name))
 
 
 def _says_something(work: Drafting, table: Table, key: str) -> bool:

@@ -31,6 +31,8 @@ class DraftOptions:
     users: str | None = None
     name: str = ""
     values: str = ""
+    keep: tuple[str, ...] = ()
+    keep_ids: bool = False
 
     @property
     def constant(self) -> bool:
@@ -70,7 +72,11 @@ class DraftKey:
 
 @dataclass(slots=True)
 class DraftTable:
-    """A table of the target, and the source of its rows; `source` is empty for a new table."""
+    """A table of the target, and the source of its rows; `source` is empty for a new table.
+
+    Attributes:
+        kept_ids: the type of its ids if they are the source's; empty if rows get uuids.
+    """
 
     name: str
     source: str
@@ -88,6 +94,7 @@ class DraftTable:
     ways: tuple[str, ...] = ()
     fallback: tuple[str, ...] = ()
     access: object = "service"
+    kept_ids: str = ""
 
     def column(self, name: str) -> DraftColumn | None:
         return next((each for each in self.columns if each.name == name), None)

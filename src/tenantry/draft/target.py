@@ -5,6 +5,7 @@ from __future__ import annotations
 from tenantry.catalog import Catalog, Table
 from tenantry.draft.columns import add_column, add_types, columns_without_place
 from tenantry.draft.context import Drafted, Drafting
+from tenantry.draft.kept import find_kept
 from tenantry.draft.keys import add_keys_and_indexes, settle_foreign_keys
 from tenantry.draft.model import DraftColumn, DraftKey, DraftOptions, DraftTable
 from tenantry.draft.naming import free, target_name, tenants_of_column
@@ -55,6 +56,7 @@ def draft_target(catalog: Catalog, survey: Survey, options: DraftOptions) -> Dra
     out.tenant_column = tenant_column(work, carried)
     work.member_name = free("memberships", taken)
     find_scoped(work, carried)
+    find_kept(work, carried)
     decide_roles(work)
     out.tables += [_table(work, table) for table in sorted(carried, key=lambda each: work.distance.get(each.name, 99))]
     if work.person:
@@ -81,8 +83,9 @@ def _values(survey: Survey, options: DraftOptions) -> str:
 def _table(work: Drafting, table: Table) -> DraftTable:
     kind = work.kinds[table.name].kind
     made = DraftTable(
-        work.target_of[table.name], table.name, kind, scoped=table.name in work.scoped, comment=table.comment
-    )
+        work.target_of[table.name], table.name, kind, scoped=table.name in work.scoped, comment=table.comment,
+        kept_ids=work.kept.get(table.name, ""),
+    )  # fmt: skip
     made.ways, made.fallback = tenant_ways(work, table) if made.scoped else ((), ())
     dropped = columns_without_place(work, table, made)
     for column in table.columns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,13 @@ from tenantry.survey import Survey, survey
 from tenantry.survey.model import CONSTANT
 
 
+class IdsOfRows(StrEnum):
+    """Which ids rows get."""
+
+    DERIVE = "derive"
+    KEEP = "keep"
+
+
 @command(
     "tenantry init --dsn postgresql://…",
     "tenantry init --tenant organizations --users users",
@@ -33,6 +41,7 @@ from tenantry.survey.model import CONSTANT
     "tenantry init --tenant constant",
     "tenantry init --tenant orders.company_name",
     "tenantry init --person --snake",
+    "tenantry init --keep invoices,tickets",
     section=HelpSection.BEFORE,
     exit_1="the draft does not fit the database yet; the message names file, line and key",
 )
@@ -52,6 +61,17 @@ def init(
     snake: Annotated[
         bool, typer.Option("--snake", help="Names of the target in snake_case; otherwise unchanged.")
     ] = False,
+    ids: Annotated[
+        IdsOfRows,
+        typer.Option(help="`keep`: rows keep the ids that they have, wherever possible. `derive`: they get uuids."),
+    ] = IdsOfRows.DERIVE,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="Tables whose rows keep their ids, such as numbers that people know: `invoices,tickets`.",
+            show_default=False,
+        ),
+    ] = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -86,6 +106,8 @@ def init(
             tenant=tenant,
             person=person,
             users=users,
+            keep=tuple(each.strip() for each in (keep or "").split(",") if each.strip()),
+            keep_ids=ids is IdsOfRows.KEEP,
             name=name or _name(found, folder, from_files=bool(prisma or sql)),
         )
         if asked and tenant is None and not person:
