@@ -100,3 +100,35 @@ def test_ids_stay_and_new_rows_go_back_under_their_own(small: MakeSmall) -> None
     assert app.one("select max(id) from app.orders") == 6
     assert app.one("select max(id) from app.lines") == 7
     app.run("verify", code=0)
+
+
+def test_both_sides_number_rows_in_a_dual_write_window(small: MakeSmall) -> None:
+    app = small(source=SOURCE, target=TARGET, tables=TABLES)
+    app.write("delete from lines where id in (4, 5)")
+    app.migrate()
+    app.run("cutover", "--dual-write", "1h", code=0)
+    for total in (10, 20):
+        app.write(
+            f"insert into orders (org_id, total) values ('o1', {total})",
+            "insert into lines (org_id, order_id, note) select 'o1', max(id), 'source' from orders",
+        )
+        app.as_owner(
+            f"insert into app.orders (org_id, total) select org_id, {total + 1} from app.orders where id = 1",
+            f"insert into app.lines (org_id, order_id, note) select org_id, id, 'target' from app.orders where total = {total + 1}",
+        )
+        app.run("replay", "--until-idle", code=0)
+    both = "select o.id, o.total, l.id, l.note from {0}.orders o join {0}.lines l on l.order_id = o.id where o.total >= 10 order by 2"
+    there = app.rows(both.format("app"))
+    # Each row has the same number on both sides, and no number is given twice.
+    assert app.rows(both.format("public")) == there
+    assert [(total, note) for _, total, _, note in there] == [
+        (10, "source"), (11, "target"), (20, "source"), (21, "target"),
+    ]  # fmt: skip
+    assert len({row[0] for row in there}) == len({row[2] for row in there}) == 4
+    assert app.one("select count(*) from tenantry.born_part") == 0
+    app.run("verify", code=0)
+    app.cut_over()
+    app.as_owner("update app.slips set order_id = (select id from app.orders where total = 10) where legacy_id = 's1'")
+    app.roll_back()
+    assert app.one("select order_id from public.slips where id = 's1'") == there[0][0]
+    app.run("verify", code=0)

@@ -77,3 +77,27 @@ def test_what_cannot_be_left_is_refused(small: MakeSmall) -> None:
     assert "countries is named in ignore" in said
     assert "sites fills a target table" in said
     assert "sites refers to public.zones by sites_zone_fkey" in said
+
+
+def test_both_sides_name_them_in_a_dual_write_window(small: MakeSmall) -> None:
+    app = small(source=SOURCE, target=TARGET, tables=TABLES, section='left = ["countries", "zones"]')
+    app.write("update sites set zone = 'muc' where id = 's3'")
+    app.migrate()
+    app.run("cutover", "--dual-write", "1h", code=0)
+    app.write("insert into zones values ('new', null)", "update sites set zone = 'new' where id = 's1'")
+    # The target names the row until the next round.
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        app.write("delete from zones where code = 'vie'")
+    app.run("replay", "--until-idle", code=0)
+    app.write("delete from zones where code = 'vie'")
+    app.as_owner("update app.sites set zone = 'new', country_id = 3 where legacy_id = 's2'")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        app.as_owner("update app.sites set zone = 'vie' where legacy_id = 's3'")
+    app.run("replay", "--until-idle", code=0)
+    assert app.rows("select id, country_id, zone from public.sites order by 1") == [
+        ("s1", 1, "new"), ("s2", 3, "new"), ("s3", None, "muc"),
+    ]  # fmt: skip
+    app.run("verify", code=0)
+    app.cut_over()
+    app.roll_back()
+    app.run("verify", code=0)
