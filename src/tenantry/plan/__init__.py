@@ -3,7 +3,7 @@
 from tenantry.catalog.environment import Environment, read_environment
 from tenantry.plan.build import build_plan
 from tenantry.plan.model import PHASES, ROLLBACK, SUCCESS, Phase, Plan, Step
-from tenantry.plan.operations.expand import before_the_run, prerequisites
+from tenantry.plan.operations.expand import before_the_run, prerequisites, trial_prerequisites
 
 __all__ = [
     "PHASES",
@@ -17,4 +17,5 @@ __all__ = [
     "build_plan",
     "prerequisites",
     "read_environment",
+    "trial_prerequisites",
 ]

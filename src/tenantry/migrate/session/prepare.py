@@ -11,16 +11,17 @@ from tenantry.access import missing_roles
 from tenantry.catalog import Catalog, read_catalog
 from tenantry.catalog.build import build_catalog
 from tenantry.catalog.hidden import need_rows_of
-from tenantry.catalog.reader import estimates
+from tenantry.catalog.reader import estimates, has_schema
 from tenantry.errors import JournalMismatch, RolesMissing, TargetNotOurs
 from tenantry.journal.journal import Connection, Journal, Run, last_run
+from tenantry.journal.names import JOURNAL
 from tenantry.manifest import Manifest, manifest_digest, target_files
 from tenantry.mapping import Project, resolve
 from tenantry.migrate.session import pilot as subset
 from tenantry.migrate.session.reserved_names import check_names
 from tenantry.migrate.session.try_expressions import check_expressions, check_widths
 from tenantry.migrate.session.visibility import source_names
-from tenantry.plan import Environment, Plan, before_the_run, build_plan, prerequisites, read_environment
+from tenantry.plan import Environment, Plan, before_the_run, build_plan, read_environment, trial_prerequisites
 from tenantry.postgres import explain
 from tenantry.postgres.ours import need_our_schema
 
@@ -69,7 +70,7 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None, names
     else:
         source = read_catalog(connection, manifest.source.schema_name)
         need_our_schema(connection)
-        if connection.execute("select from pg_namespace where nspname = %s", [schema]).fetchone() is not None:
+        if has_schema(connection, schema):
             raise TargetNotOurs(
                 f"The target schema {schema!r} exists in database {environment.database!r}, and no run of Tenantry created it."
                 " Nothing was changed.",
@@ -83,7 +84,8 @@ def _prepare(connection: Connection, manifest: Manifest, only: str | None, names
                 hint="Ask a DBA to review and run the script once: tenantry roles --sql | psql …; a superuser can run"
                 " `tenantry roles --apply`.",
             )
-        target = build_catalog(connection, schema=schema, files=files, before=prerequisites(manifest, environment))
+        before = trial_prerequisites(manifest, environment, files, has_schema=has_schema(connection, JOURNAL))
+        target = build_catalog(connection, schema=schema, files=files, before=before)
     project = resolve(manifest, source, target)
     if run is None:
         if names:
