@@ -259,8 +259,22 @@ def _break_and_mend(built: Built, *kinds: str) -> None:
 
 def test_every_difference_is_named_and_repaired(world: World) -> None:
     assert _differences(world.built) == ()
-    for kind in BROKEN:
-        _break_and_mend(world.built, kind)
+    # What cannot be broken at the same time, since it is one and the same policy, table or trigger.
+    rounds = [
+        ["a restrictive policy in the place of a permissive one"],
+        ["a comment that says another cell"],
+        [
+            "a policy for everybody",
+            "row-level security that does not bind the owner",
+            "a function of the caller that is not the definer's",
+            "mirrors of accounts that are disabled or replaced",
+            "a table of another owner",
+            "a view with the rights of its owner",
+        ],
+    ]
+    apart = {kind for kinds in rounds for kind in kinds}
+    for kinds in (*rounds, [kind for kind in BROKEN if kind not in apart]):
+        _break_and_mend(world.built, *kinds)
 
 
 def test_rights_from_the_owners_default_privileges_are_revoked(database: Database, tmp_path: Path) -> None:
