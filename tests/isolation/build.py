@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -124,14 +125,28 @@ def secure(owner: Connection, project: Project) -> None:
 
 
 def build_clinic(database: Database, *, secured: bool = True, sealed: bool = True) -> Built:
-    """Clinic without rows, in place of a database that is still empty: a clone of one that is built once for a server and process."""
-    made = _TEMPLATES.get((database.server.dsn(), secured, sealed))
+    """Clinic without rows, in place of a database that is still empty."""
+    return _cloned(
+        database, f"clinic {secured} {sealed}", lambda empty: _built_clinic(empty, secured=secured, sealed=sealed)
+    )
+
+
+def build_once(database: Database, manifest: Manifest, source: str, scripts: Sequence[str]) -> Built:
+    """As build(), in place of a database that is still empty."""
+    key = "\n".join((manifest.model_dump_json(), source, *scripts))
+    made = _cloned(database, key, lambda empty: build(empty, manifest, source, scripts))
+    return Built(database, replace(made.project, manifest=manifest))
+
+
+def _cloned(database: Database, key: str, build_in: Callable[[Database], Built]) -> Built:
+    """A clone of a database that is built once for a server and process."""
+    made = _TEMPLATES.get((database.server.dsn(), key))
     if made is None:
-        name = f"clinic_{os.getpid()}_{len(_TEMPLATES)}"
+        name = f"built_{os.getpid()}_{next(_SERIAL)}"
         with psycopg.connect(database.server.dsn(), autocommit=True) as admin:
             admin.execute(f"create database {name} template template0 strategy file_copy".encode())
-        made = _built_clinic(Database(database.server, name), secured=secured, sealed=sealed)
-        _TEMPLATES[database.server.dsn(), secured, sealed] = made
+        made = build_in(Database(database.server, name))
+        _TEMPLATES[database.server.dsn(), key] = made
     with psycopg.connect(database.server.dsn(), autocommit=True) as admin:
         run(
             admin,
@@ -143,8 +158,9 @@ def build_clinic(database: Database, *, secured: bool = True, sealed: bool = Tru
     return Built(database, made.project)
 
 
-_TEMPLATES: dict[tuple[str, bool, bool], Built] = {}
-"""By server, whether it is secured, and whether its contexts are sealed."""
+_TEMPLATES: dict[tuple[str, str], Built] = {}
+"""By server, and what was built."""
+_SERIAL = itertools.count()
 
 
 def _built_clinic(database: Database, *, secured: bool, sealed: bool) -> Built:
@@ -256,7 +272,7 @@ def org_manifest(folder: Path) -> Manifest:
 
 def build_org(database: Database, folder: Path) -> Built:
     """A schema in which nothing is called as in Clinic: names that need quotes, keys of numbers, plain references."""
-    return build(database, org_manifest(folder), ORG_SOURCE, [ORG_TARGET])
+    return build_once(database, org_manifest(folder), ORG_SOURCE, [ORG_TARGET])
 
 
 def build_sound_org(database: Database, folder: Path) -> Built:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from tenantry.manifest import Manifest, load_manifest
 from tests.conftest import Database
-from tests.isolation.build import Built, Connection, build, open_context, run
+from tests.isolation.build import Built, Connection, build_once, open_context, run
 
 SOURCE = "create table old_people (id text primary key, mail text not null);"
 
@@ -166,7 +166,7 @@ def studio_manifest(folder: Path, text: str = MANIFEST) -> Manifest:
 
 
 def build_studio(database: Database, folder: Path, text: str = MANIFEST) -> Built:
-    return build(database, studio_manifest(folder, text), SOURCE, [TARGET])
+    return build_once(database, studio_manifest(folder, text), SOURCE, [TARGET])
 
 
 class World:

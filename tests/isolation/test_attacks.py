@@ -201,9 +201,11 @@ def _attacked(
             AttackedDatabase(database.dsn, database.dsn_as(login), own_login=True, application=side.application),
             attacks=attacks,
         )
-        with database.connect() as admin:
-            keys = [str(row[0]) for row in admin.execute("select encode(open_inner, 'hex') from tenantry.seal_key")]
-    assert not side.sealed or keys
+        keys = []
+        if side.sealed:
+            with database.connect() as admin:
+                keys = [str(row[0]) for row in admin.execute("select encode(open_inner, 'hex') from tenantry.seal_key")]
+            assert keys
     # Neither an attack that succeeds nor one that fails writes a secret into its report.
     for result in results:
         _holds_no_secret(result.evidence, keys)

@@ -19,8 +19,8 @@ from tenantry.mapping.check_access import resolve_access
 from tenantry.migrate.apply_access import apply_changes
 from tests.conftest import Database
 from tests.integration.access.test_access_matrix import world, world_each
-from tests.isolation.build import CLINIC, OWNER, Built, make_roles, run
-from tests.isolation.studio import MANIFEST, World, build_studio, studio_manifest
+from tests.isolation.build import CLINIC, OWNER, Built, build, make_roles, run
+from tests.isolation.studio import MANIFEST, SOURCE, TARGET, World, build_studio, studio_manifest
 from tests.migrate_support import cli, copy_of_clinic
 
 __all__ = ["world", "world_each"]  # fixtures
@@ -287,7 +287,7 @@ def test_rights_from_the_owners_default_privileges_are_revoked(database: Databas
             admin,
             f"alter default privileges for role {manifest.database_roles.definer} grant execute on functions to anon",
         )
-    built = build_studio(database, tmp_path)
+    built = build(database, manifest, SOURCE, [TARGET])
     found = _differences(built)
     assert [each for each in found if each.kind != "default privileges"] == []
     assert len(found) >= 5

@@ -9,10 +9,18 @@ import pytest
 from psycopg import errors
 
 from tenantry.errors import ManifestError
+from tenantry.mapping import Project, resolve
+from tenantry.postgres import EmbeddedServer
 from tenantry.prove import prove
-from tests.conftest import Database
+from tests.conftest import Database, fresh_database, running_server
 from tests.isolation.build import LOGIN, Connection, build, run
 from tests.isolation.studio import MANIFEST, SOURCE, TARGET, Caller, World, build_studio, studio_manifest
+
+
+@pytest.fixture(scope="module")
+def studio(servers: dict[int, EmbeddedServer], tmp_path_factory: pytest.TempPathFactory) -> Project:
+    with fresh_database(running_server(servers, 18)) as database:
+        return build_studio(database, tmp_path_factory.mktemp("studio")).project
 
 
 @pytest.fixture
@@ -438,7 +446,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_an_impossible_cell_is_refused_before_any_change(kind: str, database: Database, tmp_path: Path) -> None:
+def test_an_impossible_cell_is_refused_before_any_change(kind: str, studio: Project, tmp_path: Path) -> None:
     old, new, said = WRONG[kind]
     if kind == "a circle":
         new = new.partition("\n")[0]
@@ -450,12 +458,13 @@ def test_an_impossible_cell_is_refused_before_any_change(kind: str, database: Da
         assert old in MANIFEST
         text = MANIFEST.replace(old, new)
     with pytest.raises(ManifestError, match=said):
-        build_studio(database, tmp_path, text)
+        resolve(studio_manifest(tmp_path, text), studio.source, studio.target)
 
 
-def test_an_undecided_table_is_named(database: Database, tmp_path: Path) -> None:
+def test_an_undecided_table_is_named(studio: Project, tmp_path: Path) -> None:
+    text = MANIFEST.replace('kilns.access = "managed"\n', "")
     with pytest.raises(ManifestError, match="the target table kilns is not decided"):
-        build_studio(database, tmp_path, MANIFEST.replace('kilns.access = "managed"\n', ""))
+        resolve(studio_manifest(tmp_path, text), studio.source, studio.target)
 
 
 # -- the proof ----------------------------------------------------------------------------------------------------------
