@@ -57,9 +57,12 @@ def known_ids(
             f"select {key} as old, {new} as new, {place} as place"
             f" from {ident(project.source.schema, feeding.source.name)} s where {where}"
         )
+    # The planner expects a thousand rows of jsonb_path_query, and ten elements of an array: with the former it would read a
+    # small parent table as a whole for each row, with its tenants.
+    nodes = f"unnest(array(select jsonb_path_query({document}, {literal(path)}::jsonpath)))"
     return (
         "left join lateral (select jsonb_object_agg(i.old, i.new order by i.place desc) as ids"
-        f" from jsonb_path_query({document}, {literal(path)}::jsonpath) v (node)"
+        f" from {nodes} v (node)"
         f" cross join lateral ({' union all '.join(selects)}) i) {alias} on true"
     )
 

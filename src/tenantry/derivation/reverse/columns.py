@@ -354,7 +354,7 @@ class Feeds:
             fits = f" and jsonb_typeof({old}) = 'number'" if shape.numbers else ""
             joins[
                 f"left join lateral (select jsonb_object_agg(i.text, {old}) as ids"
-                f" from jsonb_path_query({value}, {literal(each.jsonpath)}::jsonpath) v (id)"
+                f" from unnest(array(select jsonb_path_query({value}, {literal(each.jsonpath)}::jsonpath))) v (id)"
                 f" cross join lateral (select v.id #>> '{{}}' as text, {given} as id) i"
                 f" join {ident(self.project.target.schema, each.parent)} k on {found} where {old} is not null{fits}) {alias} on true"
             ] = None
