@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from psycopg import errors
+from psycopg import ClientCursor, errors
 
 from tenantry.access import context_sql, cutover_grants, secure_statements
 from tenantry.accounts.auth_schema import auth_script
@@ -369,34 +370,35 @@ class Caller:
     def __init__(self, login: Connection, world: World) -> None:
         self.login, self.world = login, world
 
+    def tried(self, statement: str, values: Sequence[object] = ()) -> ClientCursor[tuple[object, ...]] | None:
+        """The answer to a statement that is taken back at once, all in one message; None where it is refused by right."""
+        cursor = ClientCursor(self.login)
+        text = f"savepoint tried; {statement}; rollback to savepoint tried; release savepoint tried"
+        try:
+            cursor.execute(text.encode(), values or None)
+        except errors.InsufficientPrivilege:
+            self.login.execute("rollback to savepoint tried; release savepoint tried")
+            return None
+        cursor.nextset()
+        return cursor
+
     def ids(self, statement: str) -> set[UUID]:
         """The ids that a statement returns; none where it is refused by right."""
-        try:
-            with self.login.transaction(force_rollback=True):
-                return {row[0] for row in self.login.execute(statement.encode())}  # type: ignore[misc]
-        except errors.InsufficientPrivilege:
-            return set()
+        answer = self.tried(statement)
+        return set() if answer is None else {row[0] for row in answer}  # type: ignore[misc]
 
     def inserts(self, row: Row) -> bool:
         columns = ", ".join(row.values)
         marks = ", ".join(["%s"] * len(row.values))
         query = f"insert into {SCHEMA}.{row.table} ({columns}) values ({marks})"
-        try:
-            with self.login.transaction(force_rollback=True):
-                self.login.execute(query.encode(), list(row.values.values()))
-        except errors.InsufficientPrivilege:
-            return False
-        return True
+        return self.tried(query, list(row.values.values())) is not None
 
     def changes(self, before: Row, after: Row) -> bool:
         given = {name: value for name, value in after.values.items() if name != "garden_id"}
         marks = ", ".join(f"{name} = %s" for name in given)
         query = f"update {SCHEMA}.{before.table} set {marks} where id = %s"
-        try:
-            with self.login.transaction(force_rollback=True):
-                return self.login.execute(query.encode(), [*given.values(), before.id]).rowcount == 1
-        except errors.InsufficientPrivilege:
-            return False
+        answer = self.tried(query, [*given.values(), before.id])
+        return answer is not None and answer.rowcount == 1
 
     def check(self, person: ProofPerson | None, who: str) -> None:
         """Everything that this caller sees and does, against the matrix."""
