@@ -132,6 +132,7 @@ class Bench:
     without: tuple[str, ...] = ()
     """Transactions that the application leaves out, to narrow a fault down."""
     application: Application = CLINIC
+    pause: float = PAUSE
 
 
 class Course:
@@ -154,7 +155,7 @@ class Course:
         self.bench.load.begin(
             self.database.dsn,
             seed=scenario.seed,
-            pause=PAUSE,
+            pause=self.bench.pause,
             without=list(self.bench.without),
             application=self.application.name,
         )
@@ -229,7 +230,7 @@ class Course:
         self._turn("cutover", (), "both", grace=3600.0)
         with load_process() as second:
             second.begin(
-                self.database.dsn, seed=self.scenario.seed + 1, pause=PAUSE, side="target", only=list(new),
+                self.database.dsn, seed=self.scenario.seed + 1, pause=self.bench.pause, side="target", only=list(new),
                 application=self.application.name,
             )  # fmt: skip
             for kill in kills:
@@ -425,13 +426,16 @@ def run_scenario(bench: Bench, scenario: Scenario) -> Result:
 
 @contextmanager
 def bench_on(
-    servers: dict[int, EmbeddedServer], without: Sequence[str] = (), application: Application = CLINIC
+    servers: dict[int, EmbeddedServer],
+    without: Sequence[str] = (),
+    application: Application = CLINIC,
+    pause: float = PAUSE,
 ) -> Iterator[Bench]:
     """The processes that scenarios need, for servers that run."""
     os.environ.setdefault(tokens.VARIABLE, TOKEN_KEY)
     any_server = next(iter(servers.values()))
     with live_driver(any_server.dsn(), MANIFEST, tool_environment()) as driver, load_process() as load_:
-        yield Bench(driver, load_, servers, tuple(without), application)
+        yield Bench(driver, load_, servers, tuple(without), application, pause)
 
 
 @contextmanager

@@ -14,16 +14,19 @@ from tests.chaos.applications import DEPOT
 from tests.chaos.campaign import Bench, Kill, Scenario, bench_on, run_scenario
 from tests.conftest import running_server
 
+PAUSE = 0.1
+"""Seconds that a connection of the application rests after a transaction: a third of the load of `make chaos`."""
+
 
 @pytest.fixture(scope="module")
 def depot_bench(servers: dict[int, EmbeddedServer]) -> Iterator[Bench]:
-    with bench_on({18: running_server(servers, 18)}, application=DEPOT) as made:
+    with bench_on({18: running_server(servers, 18)}, application=DEPOT, pause=PAUSE) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def bench(servers: dict[int, EmbeddedServer]) -> Iterator[Bench]:
-    with bench_on({18: running_server(servers, 18)}) as made:
+    with bench_on({18: running_server(servers, 18)}, pause=PAUSE) as made:
         yield made
 
 
@@ -40,10 +43,9 @@ SCENARIOS = [
     Scenario(
         1, "boundaries", 101, workers=1,
         migrate=at(
-            "started expand.schema", "finished expand.schema", "phase capture", "started capture.table:metric_values",
-            "finished capture.table:users", "phase copy", "progress copy.rows:metric_values 2", "finished copy.rows:metric_values",
-            "started copy.rows:widgets", "finished copy.catch_up", "phase replay", "finished replay.drain", "phase verify",
-            "phase secure",
+            "started expand.schema", "phase capture", "finished capture.table:users", "phase copy",
+            "progress copy.rows:metric_values 2", "finished copy.rows:metric_values", "finished copy.catch_up",
+            "finished replay.drain", "phase secure",
         ),
         cut_over=message(60, 400), follow=({"after": 0.3},), roll_back=message(80, 700), forward=message(300),
     ),
