@@ -186,12 +186,16 @@ class Small:
 
     def accounting(self) -> dict[str, tuple[int, int, int]]:
         """By mapping: source rows, target rows, and rows in quarantine, as `verify --json` counts them."""
-        checks = self.run("verify", "--json").json["checks"]
-        return {
-            check["account"]["mapping"]: tuple(check["account"][name] for name in ("source", "target", "quarantined"))
-            for check in checks
-            if check["account"] is not None
-        }
+        return accounting_of(self.run("verify", "--json"))
+
+
+def accounting_of(said: Said) -> dict[str, tuple[int, int, int]]:
+    """The same of a `verify --json` that ran already."""
+    return {
+        check["account"]["mapping"]: tuple(check["account"][name] for name in ("source", "target", "quarantined"))
+        for check in said.json["checks"]
+        if check["account"] is not None
+    }
 
 
 MakeSmall = Callable[..., Small]
