@@ -12,7 +12,7 @@ from psycopg import errors
 
 from tenantry.manifest import load_manifest
 from tests.conftest import Database
-from tests.isolation.build import Built, build, open_context, run
+from tests.isolation.build import Built, build_once, open_context, run
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -85,7 +85,7 @@ def tasks(database: Database, tmp_path: Path) -> Built:
     """Ann and Bob work in one organisation. They see neither Cyd, who has been assigned a task of theirs, nor Dan."""
     (tmp_path / "app.sql").write_text(TARGET, encoding="utf-8")
     (tmp_path / "tenantry.toml").write_text(MANIFEST, encoding="utf-8")
-    built = build(database, load_manifest(tmp_path / "tenantry.toml"), SOURCE, [TARGET])
+    built = build_once(database, load_manifest(tmp_path / "tenantry.toml"), SOURCE, [TARGET])
     people = [IDS[name] for name in ("ann", "bob", "cyd", "dan")]
     with built.owner() as owner:
         run(owner, *(f"insert into auth.users (id) values ('{person}')" for person in people),
