@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from tests.fuzz.kinds import Fate
 from tests.fuzz.spec import Case, Ref, Row, Snapshot, Table
@@ -27,6 +28,10 @@ def id_of(namespace: str, table: str, old: str) -> str:
     return str(uuid.UUID(bytes=bytes(made)))
 
 
+Drawn = Mapping[tuple[str, str], str]
+"""(source table, number) → legacy id, of rows that were made in the target and got a number of the source's own sequence."""
+
+
 @dataclass
 class Expected:
     """What becomes of the rows of one table."""
@@ -40,10 +45,14 @@ class Expected:
 class Forward:
     """Source to target."""
 
-    def __init__(self, case: Case, source: Snapshot) -> None:
+    def __init__(self, case: Case, source: Snapshot, drawn: Drawn = MappingProxyType({})) -> None:
         self.case = case
         self.found = {
-            table.name: {table.key_text(row): row for row in source.get(table.name, ())} for table in case.tables
+            table.name: {
+                drawn.get((table.name, table.key_text(row)), table.key_text(row)): row
+                for row in source.get(table.name, ())
+            }
+            for table in case.tables
         }
         self._by: dict[tuple[str, tuple[str, ...]], dict[tuple[str | None, ...], str]] = {}
         self.tenants: dict[str, dict[str, str | None]] = {}
@@ -187,14 +196,20 @@ class Back:
 
 
 def back(
-    case: Case, source: Snapshot, before: Mapping[str, Mapping[str, Row]], after: Mapping[str, Mapping[str, Row]]
+    case: Case,
+    source: Snapshot,
+    before: Mapping[str, Mapping[str, Row]],
+    after: Mapping[str, Mapping[str, Row]],
+    drawn: Drawn,
 ) -> Back:
     """The source after the way back.
 
     Args:
         source: its rows when the target was cut over.
         before, after: rows of the target by target table and legacy id, at the cut-over and now.
+        drawn: the numbers that rows got, by which alone the server decides.
     """
+    numbers = {(name, legacy): number for (name, number), legacy in drawn.items()}
     made = Back({table.name: {table.key_text(row): dict(row) for row in source[table.name]} for table in case.tables})
     keys = {
         (table.name, str(row["id"])): legacy for table in case.tables for legacy, row in after[table.target].items()
@@ -213,7 +228,12 @@ def back(
                 for column in table.columns
                 if column.target is not None and not column.nullable and not column.kind.server
             )
-            if lacks or len(table.key) > 1 or table.form not in ("text", "uuid", "natural"):
+            if not lacks and (table.name, legacy) in numbers:
+                made.rows[table.name][legacy] = dict.fromkeys(table.names(), None) | {
+                    table.key[0]: numbers[table.name, legacy]
+                }
+                made.either.add((table.target, legacy, "id"))
+            elif lacks or len(table.key) > 1 or table.form not in ("text", "uuid", "natural"):
                 made.only_target.add((table.target, legacy))
             else:
                 made.rows[table.name][legacy] = dict.fromkeys(table.names(), None) | {table.key[0]: legacy}
@@ -237,7 +257,7 @@ def back(
             if legacy in made.rows[table.name]:
                 _write_back(case, made, keys, table, legacy, before, after, changed, last=place == 1)
     children = _children(case, made, changed)
-    _delete_back(case, made, before, after)
+    _delete_back(case, made, before, after, drawn)
     _change_named(case, source, made, changed, children)
     return made
 
@@ -358,7 +378,11 @@ def _name(made: Back, row: Row, ref: Ref, parent: str | None) -> None:
 
 
 def _delete_back(
-    case: Case, made: Back, before: Mapping[str, Mapping[str, Row]], after: Mapping[str, Mapping[str, Row]]
+    case: Case,
+    made: Back,
+    before: Mapping[str, Mapping[str, Row]],
+    after: Mapping[str, Mapping[str, Row]],
+    drawn: Drawn,
 ) -> None:
     going = {
         (table.name, legacy)
@@ -367,7 +391,7 @@ def _delete_back(
         if legacy not in after[table.target] and legacy in made.rows[table.name]
     }
     while True:
-        forward = Forward(case, {name: list(rows.values()) for name, rows in made.rows.items()})
+        forward = Forward(case, {name: list(rows.values()) for name, rows in made.rows.items()}, drawn)
         held = set()
         for table in case.tables:
             for key, row in made.rows[table.name].items():

@@ -14,7 +14,7 @@ from tests.fuzz.job import Job, Result
 from tests.fuzz.kinds import KINDS
 from tests.fuzz.shrink import parts_of, shrink
 
-SEEDS = (53, 1430, 2263, 3454)
+SEEDS = (53, 1430, 2263, 3454, 1051)
 """Few that have every feature and every kind of column among them: a test below says so."""
 REFUSED = 463
 """A small application that is refused: its policies hide rows from the login that migrates."""
