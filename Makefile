@@ -7,7 +7,8 @@ LINTERS := .venv-linters
 LINTERS_STAMP := $(LINTERS)/.installed
 SITE := .venv-site
 SITE_STAMP := $(SITE)/.installed
-WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+# One more than there are cores: tests wait for locks, timeouts and processes at times.
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
 # The Node drivers with which tests/drivers tries docs/how-to/open-a-context.md, and Prisma, with which `tenantry export prisma` is tried;
 # without npm these tests are skipped, and say so.
