@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_mutations_are_found(finished: Database, names: tuple[str, ...]) -> None
 
 
 def _keep(finished: Database, name: str, proved: Said) -> None:
-    said = proved.json if proved.code in (0, 1) else {"summary": [], "lint": {"findings": []}}
+    said: dict[str, Any] = proved.json if proved.code in (0, 1) else {"summary": [], "lint": {"findings": []}}
     parts = [part["part"] for part in said["summary"] if part["failed"]]
     # Warnings name it, and fail nothing.
     lint = said["lint"]["findings"]
