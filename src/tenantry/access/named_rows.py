@@ -59,13 +59,17 @@ class SeenFunction:
         """Yield what is asked, in this order. What clients have no right to read is not asked, so that no error ends the statement."""
         key, manifest = self.key, self.project.manifest
         named = {name: f"${at}" for at, name in enumerate(self._columns, 1)}
-        parent = [f"r.{ident(there)} = {named[mine]}" for mine, there in zip(key.columns, key.ref_columns, strict=True)]
+        parent = _exists(
+            ident(key.ref_schema or "", key.ref_table or ""),
+            [f"r.{ident(there)} = {named[mine]}" for mine, there in zip(key.columns, key.ref_columns, strict=True)],
+        )
+        account = (key.ref_schema, key.ref_table) == _ACCOUNTS
         inside = key.ref_schema == self.table.schema
         rule = manifest.tables.get(key.ref_table or "") if inside else None
-        if (key.ref_schema, key.ref_table) == _ACCOUNTS:
+        if account:
             yield f"{named[key.columns[0]]} = tenantry.uid()"
         elif rule is not None and rule.access.select != "service":
-            yield _exists(ident(key.ref_schema or "", key.ref_table or ""), parent)
+            yield parent
         access = manifest.tables[self.table.name].access
         if access.select != "service" and not set(named) & set(access.hidden) and set(named) > set(key.columns):
             # A row that names it already tells nothing more by naming it.
@@ -73,8 +77,8 @@ class SeenFunction:
                 ident(self.table.schema, self.table.name),
                 [f"r.{ident(name)} = {argument}" for name, argument in named.items()],
             )
-        if not inside and (key.ref_schema, key.ref_table) != _ACCOUNTS:
-            yield _exists(ident(key.ref_schema or "", key.ref_table or ""), parent)
+        if not inside and not account:
+            yield parent
 
     @property
     def meaning(self) -> str:
