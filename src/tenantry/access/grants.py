@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tenantry.access.columns import insertable, selectable, updatable, visible
-from tenantry.access.policies import decided, definer_columns
+from tenantry.access.policies import definer_columns
+from tenantry.access.policy_conditions import decided
 from tenantry.catalog import Function, Sequence, Table, View
 from tenantry.mapping.project import Project
 from tenantry.postgres import ident, idents

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tenantry.access.policy_conditions import decided
 from tenantry.catalog import Constraint, Table
 from tenantry.manifest.model import Access, Command
 from tenantry.mapping.named_rows import named_keys
@@ -100,11 +101,11 @@ def named_rows(project: Project, table: Table, access: Access, command: Command)
 def seen_functions(project: Project) -> Iterator[SeenFunction]:
     """Yield the functions that policies of the target call, each once."""
     for table in project.target.tables:
-        rule = project.manifest.tables.get(table.name)
-        if rule is None or table.partition_of is not None:
+        access = decided(project, table)
+        if access is None:
             continue
         keys = dict.fromkeys(
-            key for command in ("insert", "update") for key in named_keys(project, table, rule.access, command)
+            key for command in ("insert", "update") for key in named_keys(project, table, access, command)
         )
         for key in keys:
             yield SeenFunction(project, table, key)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tenantry.access.named_rows import named_rows
-from tenantry.access.policy_conditions import client_policy, named_tenants, visitors_cell, visitors_condition
+from tenantry.access.policy_conditions import client_policy, decided, named_tenants, visitors_cell, visitors_condition
 from tenantry.catalog import Table
-from tenantry.manifest.model import COMMANDS, Access
+from tenantry.manifest.model import COMMANDS
 from tenantry.mapping.client_columns import columns_in
 from tenantry.mapping.project import ROW_ID, Project
 from tenantry.postgres import ident, literal, short_name
@@ -64,12 +64,6 @@ def table_policies(project: Project, table: Table, owner: str) -> tuple[TablePol
         owner: the role that owns the tables, which FORCE ROW LEVEL SECURITY binds too.
     """
     return (*_clients(project, table), *_others(project, table, owner))
-
-
-def decided(project: Project, table: Table) -> Access | None:
-    """Return a table's access in the manifest. A partition is reached through its parent, and so has none of its own."""
-    rule = project.manifest.tables.get(table.name)
-    return None if rule is None or table.partition_of is not None else rule.access
 
 
 def _clients(project: Project, table: Table) -> Iterator[TablePolicy]:

@@ -31,6 +31,12 @@ class CellPolicy:
     cell: str
 
 
+def decided(project: Project, table: Table) -> Access | None:
+    """Return a table's access in the manifest. A partition is reached through its parent, and so has none of its own."""
+    rule = project.manifest.tables.get(table.name)
+    return None if rule is None or table.partition_of is not None else rule.access
+
+
 def client_policy(project: Project, table: Table, access: Access, command: Command) -> CellPolicy | None:
     """Return the policy of a cell for signed-in users; None for 'service', which gives clients no access."""
     cell = access.cell(command)

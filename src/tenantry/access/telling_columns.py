@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from tenantry.access.policies import decided
+from tenantry.access.policy_conditions import decided
 from tenantry.catalog import Table
 from tenantry.mapping.client_columns import changed_columns, given_columns
 from tenantry.mapping.project import ROW_ID, Project
