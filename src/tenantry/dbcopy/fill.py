@@ -96,7 +96,7 @@ def fill(maker: CopyMaker, copy: Copy, version: int, restore: str | None = None)
         if code != 0:
             raise CopyRefused(
                 f"pg_dump could not read the original: {in_short(errors)}.",
-                hint=unread(errors, maker.original.login),
+                hint=unread([ident(*each) for each in _hidden(maker)], maker.original.login),
                 detail={"errors": errors},
             )
         arguments, environment = program_environment(restore or copy.dsn)
@@ -130,7 +130,7 @@ def _left_empty(maker: CopyMaker, copy: Copy) -> list[str]:
     """Return the options that make pg_dump skip rows that it should not, or must not, read."""
     if maker.options.every_row:
         return []
-    rows = maker.connection.execute(load_blocks(SQL, "duplicate")["without_rows"]).fetchall()
+    rows = _hidden(maker)
     if rows:
         shown = ", ".join(ident(schema, table) for schema, table in rows[:5])
         more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
@@ -139,6 +139,11 @@ def _left_empty(maker: CopyMaker, copy: Copy) -> list[str]:
             " are tried there"
         )
     return [f"--exclude-table-data={_quoted(schema)}.{_quoted(table)}" for schema, table in rows]
+
+
+def _hidden(maker: CopyMaker) -> list[tuple[str, str]]:
+    """Return schema and name of the tables that row-level security keeps from the login, and of those that need them."""
+    return maker.connection.execute(load_blocks(SQL, "duplicate")["without_rows"]).fetchall()
 
 
 def _count(maker: CopyMaker, name: str, done: int) -> None:

@@ -92,11 +92,17 @@ def run_program(
     return code, errors or (list(last) if code != 0 else [])
 
 
-def unread(errors: Sequence[str], login: str) -> str:
-    """Return what to do about pg_dump's failure to read a database, given its message."""
-    if any("row-level security" in error for error in errors):
+def unread(hidden: Sequence[str], login: str) -> str:
+    """Return what to do about pg_dump's failure to read a database.
+
+    Args:
+        hidden: the tables that row-level security hides from the login. pg_dump itself does not always name them: of its parallel
+            workers only the first to fail is sure to print a message.
+    """
+    if hidden:
+        shown = ", ".join(hidden[:5]) + (f" and {len(hidden) - 5} more" if len(hidden) > 5 else "")
         return (
-            "Row-level security is forced on these tables, also for their owner, and pg_dump leaves out no rows silently. Run the command"
+            f"Row-level security is forced on tables ({shown}), also for their owner, and pg_dump leaves out no rows silently. Run the command"
             f" as a superuser, or ask one to run: alter role {ident(login)} bypassrls; (afterwards: nobypassrls). With no other session"
             " connected a small database is copied by template, which needs neither. `tenantry prove --copy` needs no rows of them."
         )
