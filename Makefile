@@ -61,7 +61,7 @@ PIN := $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emi
 lock: $(STAMP) ## pin the dependencies again, by hash
 	@mkdir -p build
 	$(BIN)/python -m tools.dependencies apps/clinic/pyproject.toml >build/clinic.in
-	$(PIN) --upgrade --extra dev --output-file requirements.lock pyproject.toml build/clinic.in
+	$(PIN) --upgrade --extra dev --extra auth --output-file requirements.lock pyproject.toml build/clinic.in
 	$(PIN) --constraint requirements.lock --output-file requirements-runtime.lock pyproject.toml
 	$(PIN) --constraint requirements.lock --output-file apps/clinic/requirements.lock pyproject.toml build/clinic.in
 	$(PIN) --upgrade --output-file requirements-linters.lock requirements-linters.in
