@@ -1,7 +1,7 @@
 """Typed facts about what went wrong. Every error has a stable code, a message, and a hint that says what to do next.
 
 Nothing here prints or knows how an error is shown; the command line renders them.
-Codes: TN-1xx usage and configuration, TN-2xx server and rights, TN-3xx schemas, TN-4xx runs and journal, TN-5xx data.
+Codes: TN-1xx usage and configuration, TN-2xx server and rights, TN-3xx schemas, TN-4xx runs and journal, TN-5xx data, TN-6xx sign-in.
 """
 
 from __future__ import annotations

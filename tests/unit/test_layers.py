@@ -27,6 +27,7 @@ FLOORS = (
     "ids",
     "accounts",
     "auth_admin",
+    "auth",
     "plan",
     "dbcopy",
     "migrate.session",

@@ -17,6 +17,7 @@ _GROUPS = {
     "TN-3": "Schemas and files",
     "TN-4": "Runs and the journal",
     "TN-5": "Data",
+    "TN-6": "Sign-in",
 }
 
 _MORE = {
