@@ -60,6 +60,7 @@ class Evidence:
         foreign: by column, documents with ids of another tenant's rows.
         values: by column whose values are tenants, and `tenants` or `alike`: the tenants that it names, and those of them that
             differ from another one by case, blanks and punctuation alone.
+        wide: by index that only the target has, rows whose values are longer than an entry of it can be.
         failed: the server's message if the probe failed.
     """
 
@@ -75,6 +76,7 @@ class Evidence:
     failed: str = ""
     foreign: Mapping[str, Tally] = field(default_factory=dict)
     values: Mapping[tuple[str, str], Tally] = field(default_factory=dict)
+    wide: Mapping[str, Tally] = field(default_factory=dict)
 
     @property
     def of_sample(self) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from tenantry.catalog import Catalog, Table
+from tenantry.catalog import Catalog, Index, Table
 from tenantry.catalog import Column as CatalogColumn
 from tenantry.derivation.numbers import Place, carried_numbers, columns_of
 from tenantry.manifest.model import LinkColumn
 from tenantry.mapping import MappedColumn, Mapping, Project
+from tenantry.mapping.values.type_names import base_type, text_length
 
 NumbersOfBothSides = tuple[Mapping, MappedColumn, tuple[tuple[str, int], ...]]
 """A column of numbers and, by table.column of each side that fills it from a sequence, how many numbers are left."""
@@ -26,6 +27,19 @@ def carried_pairs(project: Project) -> Iterator[tuple[Mapping, MappedColumn, Cat
                 source, target = mapping.source.column(column.source), mapping.target.column(column.name)
                 if source is not None and target is not None:
                     yield mapping, column, source, target
+
+
+def target_columns(project: Project, mapping: Mapping, source: str) -> set[str]:
+    """Return the target columns that a source column fills with one value for each of its values."""
+    found = {each.name for each in mapping.columns if each.source == source}
+    found |= {
+        each.name for each in mapping.columns if each.reference is not None and each.reference.columns == (source,)
+    }
+    if mapping.scoped and any(path.columns == (source,) for path in mapping.tenant_paths):
+        found.add(project.manifest.tenant.column)
+    if mapping.key == (source,):
+        found |= {each.name for each in mapping.columns if each.kind in ("id", "legacy")}
+    return found
 
 
 def is_zoned(source: CatalogColumn, target: CatalogColumn) -> bool:
@@ -93,6 +107,55 @@ def shown_by(project: Project) -> dict[str, str]:
         for each in table.below
         if each.schema == project.source.schema
     }
+
+
+MOST_KEY_BYTES = 2704
+"""The longest entry of a B-tree on pages of 8 kB, as PostgreSQL compresses it."""
+
+_BYTES = {
+    "boolean": 1, "smallint": 2, "integer": 4, "real": 4, "date": 4, "oid": 4, "bigint": 8, "double precision": 8, "money": 8,
+    "timestamp": 8, "time": 8, "timestamp without time zone": 8, "timestamp with time zone": 8, "time without time zone": 8,
+    "time with time zone": 12, "uuid": 16, "interval": 16, "point": 16, "box": 32, "circle": 24, "line": 24, "lseg": 32,
+}  # fmt: skip
+"""Sizes of types that cannot be moved out of the row."""
+_MOVED = 18
+"""What remains in the row of a long value that was moved out of it."""
+
+
+def least_row_bytes(table: Table) -> int:
+    """Return the bytes of a row on its page in which each column has a value, long ones being moved out as far as possible."""
+    header = 24 + (len(table.columns) + 7) // 8
+    return header + sum(
+        _BYTES.get(base_type(each.type), 4 if each.type_kind == "enum" else _MOVED) for each in table.columns
+    )
+
+
+def new_keys(mapping: Mapping, columns: Callable[[str], set[str]]) -> Iterator[tuple[Index, tuple[str, ...]]]:
+    """Return the B-trees of the target with values of any length that no B-tree of the source holds, and their columns.
+
+    Args:
+        columns: gives the target columns that a source column fills.
+    """
+    held = {
+        name
+        for index in mapping.source.indexes
+        for each in index.columns
+        if index.method == "btree" and each is not None and index.predicate is None
+        for name in columns(each)
+    }
+    types = {each.name: each for each in mapping.target.columns}
+    for index in mapping.target.indexes:
+        names = tuple(name for name in index.columns if name is not None and name in types and _is_long(types[name]))
+        if index.method == "btree" and names and not {*names} <= held:
+            yield index, names
+
+
+def _is_long(column: CatalogColumn) -> bool:
+    """Whether a value can be too long for an index, by its type alone."""
+    limit = text_length(column.type)
+    return base_type(column.type) in ("text", "character varying", "bytea", "citext", "jsonb") and (
+        limit is None or limit > MOST_KEY_BYTES // 4
+    )
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------

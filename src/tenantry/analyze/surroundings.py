@@ -119,6 +119,26 @@ class SchemaUser:
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """An installed extension; `members` are the names of its types, functions and operator classes."""
+
+    name: str
+    schema: str
+    version: str
+    members: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OutdatedCollation:
+    """A database (`kind`) or a collation of source columns, whose indexes were built with another version than the server's."""
+
+    kind: str
+    name: str
+    recorded: str
+    actual: str
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """An object of the application with a name that Tenantry needs; `what` describes it and its place."""
 
@@ -146,7 +166,10 @@ class Surroundings:
         outsiders: triggers of other tables that write source tables.
         at_work: open transactions, and remaining sessions.
         jobs: scheduled jobs that use source tables.
-        users: views and foreign keys of other schemas that refer to source tables.
+        users: objects of other schemas that refer to source tables: views, foreign keys, policies, rules and functions.
+        extensions: those of the database, except plpgsql.
+        collations: the database and collations whose version differs from the server's.
+        subscribed: source tables that a subscription writes.
         opened: default privileges that grant the application's roles privileges on later objects.
         taken: names that a run needs and other objects have.
     """
@@ -164,6 +187,9 @@ class Surroundings:
     opened: tuple[str, ...] = ()
     jobs: tuple[CronJob, ...] = ()
     users: tuple[SchemaUser, ...] = ()
+    extensions: tuple[Extension, ...] = ()
+    collations: tuple[OutdatedCollation, ...] = ()
+    subscribed: tuple[str, ...] = ()
 
 
 UNPREPARED_HINT = (

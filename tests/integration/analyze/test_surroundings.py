@@ -215,3 +215,37 @@ def test_what_other_schemas_jobs_and_roles_use_is_reported(small: MakeSmall) -> 
     made.as_superuser("grant usage on schema cron to small_owner", "grant select on cron.job to small_owner")
     jobs = [each for each in made.run("analyze", "--json").json["findings"] if each["code"] == "TA-177"]
     assert [(each["table"], each["keys"]) for each in jobs] == [("nightly", ["notes"])]
+
+
+DEPENDING = """
+create policy of_members on storage.objects using (org in (select o.id from public."Organization" o));
+create function storage.count_notes() returns bigint language sql as 'select count(*) from public.notes';
+create function storage.unrelated() returns text language sql as $$select 'notes'$$;
+create publication warehouse for table public.notes;
+insert into notes select 'long', 'o1', string_agg(sha512(i::text::bytea)::text, ''), '[1,2]' from generate_series(1, 60) i;
+insert into notes values ('short', 'o1', 'x', '[1,2]');
+"""
+
+
+def test_extensions_replication_and_long_keys_are_reported(small: MakeSmall) -> None:
+    made = small(
+        before="create schema storage; grant usage on schema storage to public; create extension vector schema storage;"
+        " create table storage.objects (id integer primary key, org text);",
+        source='create table notes (id text primary key, org_id text not null references "Organization" (id), body text,'
+        ' place storage.vector(2), code text collate "pg_c_utf8");',
+        target=target_table("notes", ", body text, place storage.vector(2)", "unique (org_id, body)"),
+        tables=TABLES,
+        after=DEPENDING,
+    )
+    made.as_superuser("update pg_collation set collversion = '0' where collname = 'pg_c_utf8'")
+    found = {(each["code"], each["table"]): each for each in made.run("analyze", "--json").json["findings"]}
+    assert (
+        found["TA-172", "vector"]["keys"] == ["notes.place"] and "schema storage" in found["TA-172", "vector"]["advice"]
+    )
+    assert found["TA-174", "notes"]["keys"] == ["long"] and "notes_org_id_body_key" in found["TA-174", "notes"]["title"]
+    assert found["TA-180", "warehouse"]["keys"] == ["notes"]
+    assert {name for code, name in found if code == "TA-179"} == {
+        "of_members of storage.objects",
+        "storage.count_notes",
+    }
+    assert [name for code, name in found if code == "TA-173"] == ["pg_catalog.pg_c_utf8"]

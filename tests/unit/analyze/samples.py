@@ -9,9 +9,11 @@ from tenantry.analyze import Evidence, Finding, Surroundings, Taken, Tally
 from tenantry.analyze.surroundings import (
     AtWork,
     CronJob,
+    Extension,
     Limit,
     Listener,
     OpenTransaction,
+    OutdatedCollation,
     Outsider,
     Publisher,
     SchemaUser,
@@ -19,7 +21,7 @@ from tenantry.analyze.surroundings import (
 )
 from tenantry.catalog import Catalog, Column, Constraint, Function, Index, Table, Trigger, View
 from tenantry.catalog.hidden import Hidden
-from tenantry.catalog.table import Below, Grant, Policy
+from tenantry.catalog.table import Below, Grant, Policy, Publication
 from tenantry.manifest import Manifest
 from tenantry.mapping import Project, resolve
 from tests.fixtures import catalogs, manifest, project
@@ -49,6 +51,13 @@ AROUND = {
         at_work=BUSY,
         taken=(Taken("notes", "trigger tenantry_capture"),),
         jobs=(CronJob("nightly", "0 3 * * *", ("notes", "lines")),),
+        extensions=(
+            Extension("uuid-ossp", "public", "1.1", frozenset({"uuid_generate_v4"})),
+            Extension("citext", "extensions", "1.6", frozenset({"citext"})),
+            Extension("unused", "public", "1.0", frozenset()),
+        ),
+        collations=(OutdatedCollation("database", "depot", "2.31", "2.36"), OutdatedCollation("collation", "public.german", "153.80", "153.120")),
+        subscribed=("lines", "notes"),
         users=(SchemaUser("view", "reports.open_notes", ("notes",)), SchemaUser("foreign key", "fk of stats.days", ("lines",))),
     ),
     "no table can be made": Surroundings(listeners=(Listener("a", "f"), Listener("b", "g")), refused="not today"),
@@ -78,6 +87,7 @@ def evidence(*, sampled: bool = False) -> tuple[Evidence, ...]:
             refused={reason: Tally(place, ("k",)) for place, reason in enumerate(reasons, 1)},
             merged=two,
             changes={("value", "defaulted"): two, ("date", "normalised"): Tally(1, ("c",))},
+            wide={"metric_values_note": two},
             values={("region", "tenants"): Tally(80, ("a",)), ("region", "alike"): two},
         ),
         Evidence("clinics", 2, 2, changes={("time_zone", "defaulted"): two}),
@@ -112,10 +122,11 @@ def neglected() -> Project:
     source, target = catalogs("depot")
     notes, lines, folders, articles = (_table(source, name) for name in ("notes", "lines", "folders", "articles"))
     spare = (
-        Column("spare_id", "text", type_name="text"),
+        Column("spare_id", "text", type_name="text", default="public.uuid_generate_v4()"),
         Column("at", "timestamp without time zone", type_name="timestamp"),
     )
     wide = tuple(Column(f"c{place}", "text", type_name="text") for place in range(401))
+    identifiers = tuple(Column(f"u{place}", "uuid", type_name="uuid") for place in range(1200))
     number = Index("lines_number", "", ("line_no",), unique=True)
     changed_source = (
         replace(
@@ -137,14 +148,20 @@ def neglected() -> Project:
             indexes=(number, *(replace(each, primary=False) for each in lines.indexes)),
         ),
         replace(folders, below=(Below("public", "old_folders"), Below("public", "far_folders", "foreign"))),
-        replace(articles, columns=(*articles.columns, *wide)),
+        replace(
+            articles,
+            columns=(*articles.columns, *wide),
+            constraints=(*articles.constraints, Constraint("stock_sane", "check", ("stock",)), Constraint("c0_known", "foreign", ("c0",))),
+            indexes=(*articles.indexes, Index("by_c1", "", ("org", "c1")), Index("full", "", tuple(f"c{place}" for place in range(32)), unique=True)),
+            publications=(Publication("warehouse"),),
+        ),
         Table("public", "old_folders", columns=(*folders.columns, Column("note", "text", type_name="text")),
               inherits=(("public", "folders"),)),
         Table("public", "left_behind"),
         Table("public", "stays", columns=(Column("note_id", "text", type_name="text"),), grants=(Grant("authenticated", "select"),),
               constraints=(Constraint("stays_note", "foreign", ("note_id",), ref_schema="public", ref_table="notes", ref_columns=("id",)),)),
     )  # fmt: skip
-    held = tuple(replace(each, position=50 + place) for place, each in enumerate(spare))
+    held = tuple(replace(each, default=None, position=50 + place) for place, each in enumerate(spare))
     org = Column("org", "text", type_name="text", position=60)
     fitted = replace(held[1], type="timestamp with time zone", type_name="timestamptz")
     changed_target = (
@@ -167,7 +184,14 @@ def neglected() -> Project:
         ),
         replace(_table(target, "events"), columns=(*_table(target, "events").columns, org)),
         replace(_table(target, "folders"), below=(Below("app", "more_folders"),)),
-        Table("app", "unkeyed", columns=(Column("org_id", "uuid", type_name="uuid", nullable=False),)),
+        replace(
+            _table(target, "lines"),
+            columns=tuple(
+                replace(each, type="extensions.citext") if each.name == "token" else each
+                for each in _table(target, "lines").columns
+            ),
+        ),
+        Table("app", "unkeyed", columns=(Column("org_id", "uuid", type_name="uuid", nullable=False), *identifiers)),
     )
     text = manifest("depot").model_dump(by_alias=True, exclude_unset=True)
     text["source"]["ignore"] = ["left_behind", "old_folders"]

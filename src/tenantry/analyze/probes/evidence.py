@@ -13,6 +13,7 @@ import psycopg
 from psycopg import errors as pg
 
 from tenantry.analyze.finding import Evidence, Tally
+from tenantry.analyze.schemas import MOST_KEY_BYTES, new_keys, target_columns
 from tenantry.catalog.build import type_statements
 from tenantry.derivation.derived import Reading
 from tenantry.derivation.documents import may_name, names_key, tenant_of
@@ -144,6 +145,11 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
         for column in value_columns(project, mapping)
         for kind, query in _values(project, mapping, column, relation or table)
     )
+    parts.extend(
+        f"select 'wide', {literal(index.name)}, '', {_tally(key)} from derived d where {problem} is null"
+        f" and {' + '.join(f'coalesce(octet_length(d.{ident(name)}::text), 0)' for name in names)} > {MOST_KEY_BYTES} having count(*) > 0"
+        for index, names in new_keys(mapping, lambda name: target_columns(project, mapping, name))
+    )
     rows = connection.execute(derivation.statement("\nunion all\n".join(parts), more=more)).fetchall()
     looked_at = 0
     refused: dict[str, Tally] = {}
@@ -152,6 +158,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
     stale: dict[str, Tally] = {}
     foreign: dict[str, Tally] = {}
     values: dict[tuple[str, str], Tally] = {}
+    wide: dict[str, Tally] = {}
     merged = Tally(0)
     for kind, first, second, count, keys in rows:
         tally = Tally(int(str(count)), tuple(keys or ()))
@@ -172,6 +179,8 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
                 foreign[str(first)] = tally
             case "values":
                 values[str(first), str(second)] = tally
+            case "wide":
+                wide[str(first)] = tally
     return Evidence(
         mapping.name,
         looked_at,
@@ -184,6 +193,7 @@ def _probe(connection: Connection, project: Project, mapping: Mapping, total: in
         stale,
         foreign=foreign,
         values=values,
+        wide=wide,
     )
 
 

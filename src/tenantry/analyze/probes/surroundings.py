@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 
 from tenantry.analyze.probes.at_work import look_who_is_at_work
-from tenantry.analyze.surroundings import CronJob, Listener, Outsider, Publisher, SchemaUser, Secured, Surroundings
+from tenantry.analyze.surroundings import (
+    CronJob,
+    Extension,
+    Listener,
+    OutdatedCollation,
+    Outsider,
+    Publisher,
+    SchemaUser,
+    Secured,
+    Surroundings,
+)
 from tenantry.catalog.hidden import hidden_tables
 from tenantry.catalog.mentions import mentioned
 from tenantry.mapping import Project
@@ -47,14 +58,12 @@ def look_around(connection: Connection, project: Project) -> Surroundings:
             "roles": [roles.anon, roles.authenticated, roles.login],
         },
     ).fetchall()
-    outside = connection.execute(
-        blocks["outside"],
-        {
-            "source": project.source.schema,
-            "target": project.target.schema,
-            "tables": [table.name for table in project.source_tables],
-        },
-    )
+    names_of: dict[str, str | list[str]] = {
+        "source": project.source.schema,
+        "target": project.target.schema,
+        "tables": tables_of(project),
+    }
+    outside = connection.execute(blocks["outside"], names_of)
     return Surroundings(
         hidden, publishers, listeners, tables, temporary, refused, is_unprepared(connection),
         tuple(
@@ -65,17 +74,39 @@ def look_around(connection: Connection, project: Project) -> Surroundings:
         at_work,
         opened=tuple(str(row[0]) for row in opened),
         jobs=_jobs(connection, project),
-        users=tuple(
-            SchemaUser(str(kind), str(name), tuple(tables))
-            for kind, name, tables in connection.execute(
-                blocks["users"], {"source": project.source.schema, "target": project.target.schema, "tables": tables_of(project)}
-            )
+        users=_users(connection, project, names_of),
+        extensions=tuple(
+            Extension(str(name), str(schema), str(version), frozenset(members))
+            for name, schema, version, members in connection.execute(blocks["extensions"])
         ),
+        collations=tuple(OutdatedCollation(*map(str, row)) for row in connection.execute(blocks["collations"], names_of)),
+        subscribed=tuple(str(row[0]) for row in connection.execute(blocks["subscribed"], names_of)),
     )  # fmt: skip
 
 
 def tables_of(project: Project) -> list[str]:
     return [table.name for table in project.source_tables]
+
+
+def _users(connection: Connection, project: Project, names: Mapping[str, str | list[str]]) -> tuple[SchemaUser, ...]:
+    """Return the objects of other schemas that refer to source tables; a function's text only counts with the schema's name."""
+    blocks = load_blocks("tenantry.analyze.probes", "surroundings")
+    found = [
+        SchemaUser(str(kind), str(name), tuple(tables))
+        for block in ("users", "policies_and_rules")
+        for kind, name, tables in connection.execute(blocks[block], names)
+    ]
+    for name, text in connection.execute(blocks["functions"], names):
+        named = [
+            table
+            for _, table in mentioned(str(text), project.source.schema, tables_of(project))
+            if re.search(
+                rf"{re.escape(ident(project.source.schema))}\s*\.\s*{re.escape(ident(table))}(?![\w$])", str(text)
+            )
+        ]
+        if named:
+            found.append(SchemaUser("function", str(name), tuple(named)))
+    return tuple(found)
 
 
 def _jobs(connection: Connection, project: Project) -> tuple[CronJob, ...]:

@@ -103,6 +103,88 @@ select 'foreign key', pg_catalog.format('%%I of %%I.%%I', k.conname, n.nspname, 
  where n.nspname not in ('tenantry', %(source)s, %(target)s)
  order by 2
 
+-- name: policies_and_rules
+-- Policies, and rewrite rules of tables, of other schemas that refer to source tables.
+with source as (
+    select c.oid, c.relname from pg_catalog.pg_class c
+     where c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(%(source)s)) and c.relname = any (%(tables)s)
+)
+select 'policy', pg_catalog.format('%%I of %%I.%%I', p.polname, n.nspname, c.relname) as name,
+       array_agg(distinct s.relname::text order by s.relname::text)
+  from source s
+  join pg_catalog.pg_depend d on d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = s.oid
+  join pg_catalog.pg_policy p on d.classid = 'pg_catalog.pg_policy'::regclass and p.oid = d.objid
+  join pg_catalog.pg_class c on c.oid = p.polrelid
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where n.nspname not in ('tenantry', %(source)s, %(target)s)
+ group by p.polname, n.nspname, c.relname
+ union all
+select 'rewrite rule', pg_catalog.format('%%I of %%I.%%I', r.rulename, n.nspname, c.relname),
+       array_agg(distinct s.relname::text order by s.relname::text)
+  from source s
+  join pg_catalog.pg_depend d on d.refclassid = 'pg_catalog.pg_class'::regclass and d.refobjid = s.oid
+  join pg_catalog.pg_rewrite r on d.classid = 'pg_catalog.pg_rewrite'::regclass and r.oid = d.objid
+  join pg_catalog.pg_class c on c.oid = r.ev_class and c.relkind in ('r', 'p')
+  join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+ where n.nspname not in ('tenantry', %(source)s, %(target)s)
+ group by r.rulename, n.nspname, c.relname
+ order by 2
+
+-- name: functions
+-- Functions of other schemas, with their texts: those of extensions are omitted, and those of triggers, which are read above.
+select pg_catalog.format('%%I.%%I', n.nspname, p.proname), coalesce(p.prosrc, '') || coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), '')
+  from pg_catalog.pg_proc p
+  join pg_catalog.pg_namespace n on n.oid = p.pronamespace
+ where n.nspname not in ('tenantry', 'pg_catalog', 'information_schema', %(source)s, %(target)s) and n.nspname not like 'pg\_%%'
+   and p.prorettype <> 'pg_catalog.trigger'::pg_catalog.regtype and p.prokind in ('f', 'p')
+   and p.prolang in (select l.oid from pg_catalog.pg_language l where l.lanname not in ('c', 'internal'))
+   and not exists (select from pg_catalog.pg_depend d
+                    where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+ order by 1
+
+-- name: extensions
+-- Extensions with the names of their types, functions and operator classes.
+select e.extname::text, n.nspname::text, e.extversion,
+       array(select t.typname::text from pg_catalog.pg_depend d join pg_catalog.pg_type t on t.oid = d.objid
+              where d.refclassid = 'pg_catalog.pg_extension'::regclass and d.refobjid = e.oid and d.deptype = 'e'
+                and d.classid = 'pg_catalog.pg_type'::regclass
+              union
+             select p.proname::text from pg_catalog.pg_depend d join pg_catalog.pg_proc p on p.oid = d.objid
+              where d.refclassid = 'pg_catalog.pg_extension'::regclass and d.refobjid = e.oid and d.deptype = 'e'
+                and d.classid = 'pg_catalog.pg_proc'::regclass
+              union
+             select o.opcname::text from pg_catalog.pg_depend d join pg_catalog.pg_opclass o on o.oid = d.objid
+              where d.refclassid = 'pg_catalog.pg_extension'::regclass and d.refobjid = e.oid and d.deptype = 'e'
+                and d.classid = 'pg_catalog.pg_opclass'::regclass)
+  from pg_catalog.pg_extension e
+  join pg_catalog.pg_namespace n on n.oid = e.extnamespace
+ where n.nspname <> 'pg_catalog'
+ order by 1
+
+-- name: collations
+-- The database, and collations of columns of source tables, whose version is not the one that the server has now.
+select 'database', pg_catalog.quote_ident(d.datname), d.datcollversion, pg_catalog.pg_database_collation_actual_version(d.oid)
+  from pg_catalog.pg_database d
+ where d.datname = pg_catalog.current_database()
+   and d.datcollversion <> pg_catalog.pg_database_collation_actual_version(d.oid)
+ union all
+select 'collation', pg_catalog.format('%%I.%%I', n.nspname, c.collname), c.collversion, pg_catalog.pg_collation_actual_version(c.oid)
+  from pg_catalog.pg_collation c
+  join pg_catalog.pg_namespace n on n.oid = c.collnamespace
+ where c.collversion <> pg_catalog.pg_collation_actual_version(c.oid)
+   and exists (select from pg_catalog.pg_attribute a join pg_catalog.pg_class t on t.oid = a.attrelid
+                where a.attcollation = c.oid and not a.attisdropped and t.relname = any (%(tables)s)
+                  and t.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(%(source)s)))
+ order by 1 desc, 2
+
+-- name: subscribed
+-- Source tables that a subscription writes.
+select c.relname::text
+  from pg_catalog.pg_subscription_rel s
+  join pg_catalog.pg_class c on c.oid = s.srrelid
+ where c.relname = any (%(tables)s) and c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(%(source)s))
+ order by 1
+
 -- name: open_transactions
 -- Transactions that hold writers' locks on source tables, and prepared ones of this database, which hold locks without a
 -- session. Facts that a login may not see (pg_read_all_stats) are null.

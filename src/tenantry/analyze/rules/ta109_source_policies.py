@@ -21,6 +21,7 @@ class SourcePolicies(AnalysisRule):
             if table.rls_enabled or table.policies:
                 yield self.finding(
                     table.name,
-                    f"{len(table.policies)} policies are replaced by compiled ones",
+                    f"{len(table.policies)} policies are replaced by compiled ones"
+                    + (", which bind the owner, too (FORCE)" if table.rls_forced else ""),
                     count=len(table.policies),
                 )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tenantry.analyze.finding import Finding
 from tenantry.analyze.rule import AnalysisRule, Case
+from tenantry.analyze.schemas import target_columns
 from tenantry.catalog import Index, Table
 from tenantry.mapping import Mapping, Project
 
@@ -32,7 +33,7 @@ class Uniqueness(AnalysisRule):
         if table.primary_key is None and tuple(columns) == table.row_key:
             return
         for mapping in mappings:
-            made = [_target_columns(project, mapping, name) for name in columns]
+            made = [target_columns(project, mapping, name) for name in columns]
             if not all(made) or mapping.is_root:
                 continue
             tenant = project.manifest.tenant.column
@@ -55,19 +56,6 @@ class Uniqueness(AnalysisRule):
                     " conflicts.",
                 )  # fmt: skip
             return
-
-
-def _target_columns(project: Project, mapping: Mapping, source: str) -> set[str]:
-    """Return the target columns that a source column fills with one value for each of its values."""
-    found = {each.name for each in mapping.columns if each.source == source}
-    found |= {
-        each.name for each in mapping.columns if each.reference is not None and each.reference.columns == (source,)
-    }
-    if mapping.scoped and any(path.columns == (source,) for path in mapping.tenant_paths):
-        found.add(project.manifest.tenant.column)
-    if mapping.key == (source,):
-        found |= {each.name for each in mapping.columns if each.kind in ("id", "legacy")}
-    return found
 
 
 def _covers(key: set[str], made: list[set[str]]) -> bool:

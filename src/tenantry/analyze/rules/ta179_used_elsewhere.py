@@ -7,9 +7,10 @@ from tenantry.analyze.rule import AnalysisRule, Case
 
 
 class UsedElsewhere(AnalysisRule):
-    """A view, a materialized view or a foreign key in another schema refers to a source table. It keeps reading the source after
-    the cut-over, and `tenantry contract` cannot drop the source while it exists. Write its counterpart on the target, and
-    drop it before the contract. A foreign key's values are old ids: convert them with `tenantry ids`.
+    """A view, a foreign key, a policy, a rewrite rule or a function of another schema refers to a source table, such as policies of
+    Supabase's `storage.objects`. It keeps reading the source after the cut-over, and `tenantry contract` cannot drop the source
+    while it exists; a function fails then. Write its counterpart on the target, and drop it before the contract. A foreign
+    key's values are old ids: convert them with `tenantry ids`. Functions are searched by their text.
     """
 
     code = "TA-179"
