@@ -1,7 +1,8 @@
 """The table locks of each step, read from its SQL with PostgreSQL's own grammar, and what each mode makes others wait for.
 
 Only tables that applications use are listed: those of the source, of schema auth, and of any other schema but the target's and
-Tenantry's own. Nobody uses the target before the cut-over. Statements inside DO blocks and functions are not read.
+Tenantry's own. Nobody uses the target before the cut-over. Of a DO block every statement counts, whatever its conditions say;
+statements inside functions are not read.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from pglast.parser import parse_sql_json
 
 from tenantry.journal.names import JOURNAL
+from tenantry.plan.do_blocks import UNKNOWN, statements_of
 from tenantry.plan.model import Plan, Step
 
 LockMode = Literal[
@@ -106,9 +108,11 @@ class _Locks:
         taken: dict[Name, LockMode] = {}
         for text in step.sql:
             for statement in json.loads(parse_sql_json(text)).get("stmts", ()):
-                for name, mode in self._statement(statement["stmt"]):
-                    if name[0] and name[0] not in self.ours:
-                        _merge(taken, {name: mode})
+                body = statement["stmt"].get("DoStmt")
+                for node in [statement["stmt"]] if body is None else statements_of(body):
+                    for name, mode in self._statement(node):
+                        if name[0] and name[0] not in self.ours and UNKNOWN not in name:
+                            _merge(taken, {name: mode})
         return taken
 
     def _statement(self, node: Mapping[str, Any]) -> Iterator[tuple[Name, LockMode]]:

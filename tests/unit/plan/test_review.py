@@ -61,6 +61,17 @@ def a_step(*sql: str, **more: Any) -> Step:
         ("create policy p on public.a", {"a": "ACCESS EXCLUSIVE"}),
         ("analyze public.a", {"a": "SHARE UPDATE EXCLUSIVE"}),
         ("alter table app.x add b int; insert into tenantry.run default values", {}),
+        # DO blocks: statements, conditions, and texts for EXECUTE.
+        ("do $$ begin if exists (select from public.a) then alter table public.b add c int; end if; end $$",
+         {"a": "ACCESS SHARE", "b": "ACCESS EXCLUSIVE"}),
+        ("do $$ declare n bigint; begin n := (select count(*) from public.a); lock table public.b; end $$",
+         {"a": "ACCESS SHARE", "b": "ACCESS EXCLUSIVE"}),
+        ("do $$ declare r record; begin for r in select id from public.a loop update public.b set x = r.id; end loop; end $$",
+         {"a": "ACCESS SHARE", "b": "ROW EXCLUSIVE"}),
+        ("do $$ begin execute format('alter table public.a add %I int default %L', 'x', 1); execute 'truncate public.b' || ' cascade'; end $$",
+         {"a": "ACCESS EXCLUSIVE", "b": "ACCESS EXCLUSIVE"}),
+        ("do $$ begin execute format('alter table %I.%I add x int', 'public', 'a'); end $$", {}),
+        ("do language plpgsql 'begin do ''begin delete from public.a; end''; end'", {"a": "ROW EXCLUSIVE"}),
     ],
 )  # fmt: skip
 def test_the_lock_of_a_statement_is_that_of_postgresql(sql: str, want: dict[str, str]) -> None:
