@@ -53,8 +53,10 @@ OWNER = "clinic_owner"
 VALUES, CLINICS, SEED = 2000, 4, 7
 MANIFEST = migration.MANIFEST
 TOKEN_KEY = base64.urlsafe_b64encode(b"a key of the tests, of 32 bytes!").decode()
+PATIENCE = 120.0
+"""Seconds until a test gives up waiting for an event: a loaded machine may need long, and who waits for the event loses nothing."""
 # Small ranges, so that a table has several and a kill can fall between them.
-OPTIONS = Options(workers=2, chunk_rows=400, lock_patience=20)
+OPTIONS = Options(workers=2, chunk_rows=400, lock_patience=60)
 
 
 # -- templates -----------------------------------------------------------------------------------------------------------
@@ -276,7 +278,10 @@ class Said:
 
 
 def tenantry(
-    *arguments: str, folder: Path | None = None, environment: Mapping[str, str] | None = None, timeout: float = 60
+    *arguments: str,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 2 * PATIENCE,
 ) -> Said:
     """The command line, as its users run it: a process of its own."""
     done = subprocess.run(
@@ -327,8 +332,8 @@ def tool_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, tokens.VARIABLE: TOKEN_KEY, "COLUMNS": "300", "NO_COLOR": "1", **(more or {})}
 
 
-def wait_for(what: str, condition: Callable[[], Any], *, seconds: float = 20) -> Any:
-    """Ask until it is true; fails, by name, when it does not become so in time."""
+def wait_for(what: str, condition: Callable[[], Any], *, seconds: float = PATIENCE) -> Any:
+    """Poll until the condition is true and return its value; fail with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = condition()

@@ -54,7 +54,7 @@ PAUSE = 0.03
 """Seconds that a connection of the application rests after a transaction: some 80 transactions a second in all."""
 MAX_STALL, TURN_PATIENCE = 8.0, 30.0
 """Seconds: the bound of a turn's stall, and of its attempts. What is tried here is not speed, and the machine may be busy."""
-LONGEST_STALL = 10.0
+LONGEST_STALL = 30.0
 """Seconds: what no transaction of the application may take, but where somebody else holds it up."""
 _TRIES = 8
 _RETRIED = ("TN-411",)

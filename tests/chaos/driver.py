@@ -56,7 +56,7 @@ def _run(dsn: str, manifest: Path, order: dict[str, object]) -> int:
     observer = Killer(str(order["phase"]), int(str(order["event"]))) if "phase" in order else Silent()
     loaded = load_manifest(manifest)
     options = Options(workers=int(str(order.get("workers", 2))), chunk_rows=400)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while True:
         try:
             Migration(dsn, loaded, options, observer).run()

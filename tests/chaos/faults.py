@@ -284,7 +284,7 @@ FAULTS = faults_on(CLINIC)
 CRASH = Fault("server crash", "the server is stopped without a checkpoint, and started again", _crashing, stalls=True)
 
 
-def wait_until_up(database: Database, seconds: float = 30) -> None:
+def wait_until_up(database: Database, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -44,7 +44,7 @@ from tenantry.migrate.switch.switchover import Bounds
 from tenantry.plan import Phase, Step
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds for which a run lock of a killed process is waited for: the server notices when it next hears from the client."""
 LIMIT = 150.0
 """Seconds after which a command counts as hanging, and is ended."""

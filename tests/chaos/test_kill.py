@@ -27,6 +27,7 @@ from tests.conftest import Database, running_server
 from tests.migrate_support import (
     MANIFEST,
     OWNER,
+    PATIENCE,
     TOKENS,
     carry_over,
     cli,
@@ -295,7 +296,7 @@ class Blocked:
         self.blocker.execute("rollback")
 
     def end(self) -> tuple[int, str]:
-        _, said = self.process.communicate(timeout=60)
+        _, said = self.process.communicate(timeout=2 * PATIENCE)
         return self.process.returncode, " ".join(said.split())
 
 
@@ -322,7 +323,7 @@ def blocked_run(database: Database) -> Iterator[Blocked]:
     ):
         try:
             # A process may take long to start on a busy machine.
-            wait_for("the journal", lambda: one(database, "select to_regclass('tenantry.quarantine')"), seconds=60)
+            wait_for("the journal", lambda: one(database, "select to_regclass('tenantry.quarantine')"))
             blocker.execute("begin")
             blocker.execute("lock table tenantry.quarantine in exclusive mode")
             wait_for(

@@ -18,7 +18,7 @@ from tests.chaos.load import Load, State, make_app_roles
 from tests.chaos.numbers import number
 from tests.chaos.source_writes import SourceWork
 from tests.conftest import Database, running_server
-from tests.migrate_support import OWNER, clinic_manifest, project_of, wait_for
+from tests.migrate_support import OWNER, PATIENCE, clinic_manifest, project_of, wait_for
 
 FENCE = (
     "create function public.closed() returns trigger language plpgsql as"
@@ -34,7 +34,7 @@ def small(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
 
 
 def committed(load: Load, transactions: int) -> None:
-    wait_for(f"{transactions} transactions", lambda: sum(load.transactions.values()) >= transactions, seconds=60)
+    wait_for(f"{transactions} transactions", lambda: sum(load.transactions.values()) >= transactions)
 
 
 def violations(database: Database, state: State) -> list[str]:
@@ -47,7 +47,7 @@ def violations(database: Database, state: State) -> list[str]:
 
 def test_the_load_does_everything_it_knows_and_every_acknowledged_write_is_there(small: Database) -> None:
     load = Load(small.dsn, seed=3).start()
-    wait_for("every kind of transaction", lambda: SourceWork.WEIGHTS.keys() <= load.transactions.keys(), seconds=60)
+    wait_for("every kind of transaction", lambda: SourceWork.WEIGHTS.keys() <= load.transactions.keys())
     state = load.stop()
     assert state.problems == []
     assert violations(small, state) == []
@@ -112,7 +112,7 @@ def test_the_load_waits_when_it_is_refused_and_goes_on_when_told(small: Database
         for table in tables:
             admin.execute(f"create trigger closed before insert or update or delete or truncate on {table}"
                           " for each statement execute function closed()")  # fmt: skip
-        assert load.wait_fenced(20)
+        assert load.wait_fenced(PATIENCE)
         assert load.fenced >= 3
         assert violations(small, load.state()) == []
         for table in tables:

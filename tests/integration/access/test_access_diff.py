@@ -21,7 +21,7 @@ from tests.conftest import Database
 from tests.integration.access.test_access_matrix import world, world_each
 from tests.isolation.build import CLINIC, OWNER, Built, build, make_roles, run
 from tests.isolation.studio import MANIFEST, SOURCE, TARGET, World, build_studio, studio_manifest
-from tests.migrate_support import cli, copy_of_clinic
+from tests.migrate_support import PATIENCE, cli, copy_of_clinic
 
 __all__ = ["world", "world_each"]  # fixtures
 
@@ -413,7 +413,7 @@ def test_blocking_sessions_are_named_and_nothing_is_changed(world: World) -> Non
         assert listed_rights(_differences(built)) == listed_rights(look[2])
         waiting = threading.Timer(1.2, other.rollback)
         waiting.start()
-        _apply(built, look, patience=20)
+        _apply(built, look, patience=PATIENCE)
         waiting.join()
     assert _differences(built) == ()
 

@@ -21,7 +21,7 @@ from tenantry.postgres.stated import AT_START, STATED
 from tenantry.postgres.tenant import async_tenant, tenant, tenant_pool
 from tests.integration.access.seal_world import SCHEMA, WHO, World, value, world, world_each
 from tests.isolation.build import KEY, LOGIN, Connection, run
-from tests.migrate_support import wait_for
+from tests.migrate_support import PATIENCE, wait_for
 
 __all__ = ["world", "world_each"]
 
@@ -190,7 +190,7 @@ def test_another_transaction_of_the_callers_sql_is_not_committed_for_them(world:
 
 
 def test_a_handle_ends_with_its_block_and_notifications_do_not_reach_the_next_user(world: World) -> None:
-    with tenant_pool(world.built.login_dsn, max_size=1, timeout=10) as pool:
+    with tenant_pool(world.built.login_dsn, max_size=1, timeout=PATIENCE) as pool:
         with pool.connection() as connection, tenant(connection, world.claims(0), KEY, schema=SCHEMA) as before:
             before.execute("listen orders")
             before.execute("select pg_notify('orders', 'forged')")
@@ -292,7 +292,7 @@ def test_settings_of_the_login_do_not_count_in_the_pools_connections(world: Worl
                                 sql.Literal(text),
                             )
                         )
-            with tenant_pool(world.built.database.dsn_as(login), max_size=1, timeout=10) as pool:
+            with tenant_pool(world.built.database.dsn_as(login), max_size=1, timeout=PATIENCE) as pool:
                 for _ in range(2):
                     with pool.connection() as connection:
                         got = {key: value(connection.execute("select current_setting(%s)", [key])) for key in AT_START}
@@ -331,7 +331,7 @@ def test_session_settings_do_not_change_the_meaning_of_policies_and_statements(w
 
 @pytest.mark.parametrize("first", [True, False])
 def test_an_unexpected_copy_costs_only_its_connection(first: bool, world: World) -> None:
-    with tenant_pool(world.built.login_dsn, max_size=1, timeout=10) as pool:
+    with tenant_pool(world.built.login_dsn, max_size=1, timeout=PATIENCE) as pool:
         with (
             pytest.raises(psycopg.Error) as caught,
             pool.connection() as connection,

@@ -16,7 +16,7 @@ from psycopg import errors
 
 from tenantry.manifest.model import Membership
 from tests.integration.accounts.in_step_world import World, person_with_traces, with_other_functions, world, world_each
-from tests.migrate_support import OWNER, cli, clinic_manifest, one, rows, wait_for
+from tests.migrate_support import OWNER, PATIENCE, cli, clinic_manifest, one, rows, wait_for
 
 __all__ = ["world", "world_each"]
 
@@ -232,7 +232,7 @@ def test_a_confirmation_and_the_revocation_of_the_invitation_at_once(world: Worl
         )
         wait_for("the confirmation waits for the invitation", lambda: one(world.database, waiting))
         admin.commit()
-        confirming.result(timeout=20)
+        confirming.result(timeout=PATIENCE)
     assert world.memberships(world.profile(account)) == []
     assert world.email_of(account) == ("wil@example.org", True)
 

@@ -25,7 +25,7 @@ from tenantry.testing import as_user
 from tests.conftest import Database
 from tests.integration.accounts.in_step_world import World, tenantry_triggers, world, world_of
 from tests.isolation.build import build, run
-from tests.migrate_support import OWNER, clinic_manifest, one, project_of, rows
+from tests.migrate_support import OWNER, PATIENCE, clinic_manifest, one, project_of, rows
 
 __all__ = ["world"]
 
@@ -57,7 +57,7 @@ def test_a_rollback_waits_for_no_reader_carries_new_people_back_and_leaves_no_tr
     with finished.connect(autocommit=False) as reader:
         # As any open context, whose tenants are asked for in these tables.
         reader.execute("select count(*) from clinic.profiles, clinic.user_clinic_roles")
-        done = roll_back(finished.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
+        done = roll_back(finished.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=PATIENCE))
     (again,) = done.again
     assert (again.table, again.source, again.ended, again.deleted) == ("user_clinic_roles", "users", 2, 1)
     assert rows(finished, "select data ->> 'ended' from tenantry.event where code = 'memberships_again'") == [("2",)]
@@ -84,7 +84,7 @@ def test_a_rollback_waits_for_no_reader_carries_new_people_back_and_leaves_no_tr
         admin.execute("insert into auth.users (id, email) values (gen_random_uuid(), 'late@example.org')")
     assert one(finished, "select count(*) from clinic.profiles where email = 'late@example.org'") == 0
     # After another cut-over, everybody has their previous account.
-    cut_over(finished.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=20.0))
+    cut_over(finished.dsn_as(OWNER), clinic_manifest(), bounds=Bounds(max_stall=2.0, patience=PATIENCE))
     assert len(tenantry_triggers(finished)) == 5
     found = rows(
         finished,

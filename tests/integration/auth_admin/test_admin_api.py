@@ -32,6 +32,7 @@ from tenantry.auth_admin.rate_limit import TokenBucket, backoff, retry_after
 from tenantry.auth_admin.values import AccountFields, RequestPace
 from tenantry.errors import JournalMismatch, RunInProgress, RunInterrupted, SettingsError
 from tests.conftest import Database
+from tests.migrate_support import PATIENCE
 from tests.support_admin_api import KEY, Fault, Hosted, hosted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -529,7 +530,7 @@ def test_a_killed_run_is_resumed(api: Hosted, db: Connection, database: Database
     for _ in range(2):
         process = child(database, api)
         at_request(api, next(killed_at), process, signal.SIGKILL)
-        assert process.wait(60) == -signal.SIGKILL
+        assert process.wait(PATIENCE) == -signal.SIGKILL
         assert process.stdout is not None
         process.stdout.close()
     sent = counts(db)["sent"]
@@ -550,7 +551,7 @@ def test_a_killed_run_is_resumed(api: Hosted, db: Connection, database: Database
 def test_ctrl_c_leaves_a_resumable_list(api: Hosted, db: Connection, database: Database) -> None:
     process = child(database, api)
     at_request(api, 50, process, signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said[:6]) == (RunInterrupted.exit_code, "TN-406"), said
     assert "Traceback" not in said
     after = rows(db, "select count(*) from auth.users")[0][0]

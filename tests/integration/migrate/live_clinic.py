@@ -20,6 +20,7 @@ from tests.conftest import Database, fresh_database, running_server
 from tests.migrate_support import (
     MANIFEST,
     OWNER,
+    PATIENCE,
     carry_over,
     clinic_manifest,
     fill_legacy,
@@ -32,7 +33,7 @@ from tests.migrate_support import (
 APPLICATION = "clinic_app_of_tests"
 
 
-SHORT = Bounds(max_stall=1.0, patience=15.0)
+SHORT = Bounds(max_stall=1.0, patience=PATIENCE)
 
 
 WHERE_MANIFEST = ("--manifest", str(MANIFEST))

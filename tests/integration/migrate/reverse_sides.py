@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tenantry.derivation.derived import Reading
@@ -85,9 +86,12 @@ class Sides:
             )
         return found
 
-    def back(self, changed: Mapping[str, Sequence[str]] | None = None) -> Reversed:
+    def back(
+        self, changed: Mapping[str, Sequence[str]] | None = None, on: psycopg.Connection[Any] | None = None
+    ) -> Reversed:
         """One round with what was noted, or with the rows named; what was noted is noted for the next round as well."""
-        with engine(self.database, self.owner) as connection, connection.transaction():
+        opened = nullcontext(on) if on else engine(self.database, self.owner)
+        with opened as connection, connection.transaction():
             connection.execute("set transaction isolation level repeatable read")
             connection.execute(
                 "create temporary table tenantry_changed (table_name text, legacy_id text) on commit drop"

@@ -317,7 +317,7 @@ def test_a_contended_row_blocks_neither_replay_nor_the_end_of_the_window(
     for thread in threads:
         thread.start()
     try:
-        wait_for("both sides to be written for a while", lambda: min(written.values()) >= 60, seconds=60)
+        wait_for("both sides to be written for a while", lambda: min(written.values()) >= 60)
         assert threads[-1].is_alive()
         assert app.run("cutover").code == 0
     finally:

@@ -9,7 +9,7 @@ import pytest
 
 from tenantry.errors import RunInProgress
 from tenantry.migrate.session.run_lock import is_awaited, run_lock_holder, take_run_lock, wait_for_run_lock
-from tests.migrate_support import wait_for
+from tests.migrate_support import PATIENCE, wait_for
 from tests.small import MakeSmall
 
 _EVERY_KEY = "select pg_advisory_lock(7301984551200001)"
@@ -33,16 +33,16 @@ def test_the_run_lock_is_one_that_no_client_can_take(small: MakeSmall) -> None:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 client.execute("select * from tenantry.run_lock")
             said: list[str] = []
-            waiter = threading.Thread(target=wait_for_run_lock, args=(second, 30.0, said.append))
+            waiter = threading.Thread(target=wait_for_run_lock, args=(second, PATIENCE, said.append))
             waiter.start()
             wait_for("the second one to ask", lambda: is_awaited(engine))
             engine.close()
             client.execute("select pg_try_advisory_lock(%s)", [key])
-            waiter.join(10)
+            waiter.join(PATIENCE)
             assert run_lock_holder(second) == second.info.backend_pid
             assert not is_awaited(second)
             assert len(said) == 1
-            assert "Waiting up to 30 s for the run: process" in said[0]
+            assert "Waiting up to 120 s for the run: process" in said[0]
             with psycopg.connect(app.dsn, autocommit=True) as third:
                 with pytest.raises(RunInProgress, match=f"server process {second.info.backend_pid}"):
                     wait_for_run_lock(third, 0.2, said.append)

@@ -44,6 +44,7 @@ from tests.migrate_support import (
     MANIFEST,
     OPTIONS,
     OWNER,
+    PATIENCE,
     Said,
     carry_over,
     cli,
@@ -71,7 +72,7 @@ class Held(Silent):
         del rows
         if step.id == COPY and not self.reached.is_set():
             self.reached.set()
-            self.go.wait(60)
+            self.go.wait(PATIENCE)
 
 
 def _fill_ready(database: Database) -> None:
@@ -111,19 +112,19 @@ def held_run(database: Database) -> Iterator[Callable[[], None]]:
 
     def end() -> None:
         observer.go.set()
-        thread.join(60)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
         if failed:
             raise failed[0]
 
     try:
-        assert observer.reached.wait(60)
+        assert observer.reached.wait(PATIENCE)
         if failed:
             raise failed[0]
         yield end
     finally:
         observer.go.set()
-        thread.join(60)
+        thread.join(PATIENCE)
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def kill_in_copy(database: Database) -> None:
         input="".join(json.dumps(order) + "\n" for order in orders),
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=PATIENCE,
         check=True,
         env=tool_environment(),
     )
@@ -425,7 +426,7 @@ def test_a_follower_is_seen_at_work_with_its_rate(ready: Database) -> None:
                 now = look(ready)
                 return now if now.rates.replayed else None
 
-            now = wait_for("a rate of replay", changed_and_seen, seconds=30)
+            now = wait_for("a rate of replay", changed_and_seen)
             assert (now.status, now.working, now.process.place) == ("ready", True, "here")
             assert now.rates.copied == 0
             assert now.rows_replayed > 0
@@ -435,7 +436,7 @@ def test_a_follower_is_seen_at_work_with_its_rate(ready: Database) -> None:
             wait_for("everything to be carried over", lambda: is_reached(Until.IDLE, look(ready)))
     finally:
         stop.set()
-        follower.join(30)
+        follower.join(PATIENCE)
     with engine(ready) as connection:
         timeline = read_timeline(connection)
     assert timeline is not None

@@ -137,7 +137,7 @@ def test_replay_yields_to_a_lock_wait_for_moments_only(database: Database) -> No
     values = settings(max_lock_wait="10ms", chunk_target="50ms")
     with watched(journal(database), values) as by, blocked(database, "tenantry: worker"):
         wait_for("the reason", by.codes)
-        assert by.throttle.wait("replay") == pytest.approx(0.2, abs=0.15)
+        assert by.waits_briefly("replay", at_least=0.19)
         assert by.codes() == ["lock_wait"]
 
 
@@ -155,8 +155,8 @@ def test_a_long_transaction_slows_copying_and_leaves_replay_alone(database_each:
         wait_for("the reason", by.codes)
         (reason,) = by.throttle.reasons()
         assert by.throttle.wait("replay") == 0.0
-        assert by.throttle.wait("copy") == pytest.approx(0.4, abs=0.2)
-        assert by.throttle.wait("copy") > 0.3
+        assert by.waits_briefly("copy", at_least=0.39)
+        assert by.waits_briefly("copy", at_least=0.39)
         other.execute("commit")
         wait_for("its end", lambda: not by.codes())
         assert by.throttle.wait("copy") == 0.0
@@ -198,7 +198,7 @@ def test_replay_is_slowed_by_wal_for_moments_only(database: Database) -> None:
         by.throttle.wait("replay")
         write(database, 2)
         wait_for("the reason", by.codes)
-        assert 0 < by.throttle.wait("replay") < 0.4
+        assert by.waits_briefly("replay")
 
 
 def test_a_setting_changed_while_work_waits_holds_from_the_next_look(database_each: Database) -> None:

@@ -20,7 +20,7 @@ from tenantry.migrate.throttle.limits import Work
 from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.postgres import EmbeddedServer
 from tests.conftest import Database
-from tests.migrate_support import wait_for
+from tests.migrate_support import PATIENCE, wait_for
 
 # Workers share a server: of what is the server's and not the database's, a test switches on only what it is about.
 NOTHING: dict[str, Any] = {
@@ -59,6 +59,11 @@ class Watched:
     def codes(self) -> list[str]:
         return [reason.code for reason in self.throttle.reasons()]
 
+    def waits_briefly(self, work: Work, table: str | None = None, *, at_least: float = 0.0) -> bool:
+        """Whether work is delayed and continues by itself, although the reasons to back off remain."""
+        waited = self.throttle.wait(work, table)
+        return waited > at_least and bool(self.codes())
+
 
 @contextmanager
 def watched(server: Database | str | Callable[[], Any], values: Settings | None = None) -> Iterator[Watched]:
@@ -87,7 +92,7 @@ class Waiting:
 
     def goes_on(self) -> float:
         """The seconds waited, once it has gone on; fails when it does not."""
-        self._thread.join(20)
+        self._thread.join(PATIENCE)
         if self._thread.is_alive():
             self._by.stop.set()
             self._thread.join()

@@ -21,7 +21,7 @@ from tenantry.postgres import EmbeddedServer
 from tests.conftest import Database
 from tests.migrate_support import let_own, rows, source_digest
 
-QUICK = Options(workers=2, chunk_rows=50, lock_patience=20)
+QUICK = Options(workers=2, chunk_rows=50, lock_patience=60)
 
 # -- a small application -------------------------------------------------------------------------------------------------
 

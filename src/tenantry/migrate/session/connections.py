@@ -51,6 +51,8 @@ class Session:
         connection = connect(self.dsn, name=name)
         with self._guard:
             self._all.append(connection)
+            if self.lost:  # opened just before: nothing watches it any more
+                connection.close()
             if self._heartbeat is None and not (connection.info.host or "/").startswith("/"):
                 self._heartbeat = Heartbeat(self.dsn, self._cut)
                 self._heartbeat.start()

@@ -11,11 +11,10 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 import psycopg
 
-from tenantry.errors import TenantryError
+from tenantry.errors import ServerUnreachable, TenantryError
 from tenantry.journal.journal import Connection
 from tenantry.postgres import connect
 
@@ -31,6 +30,8 @@ class Heartbeat(threading.Thread):
         super().__init__(name="tenantry: heartbeat", daemon=True)
         self._dsn, self._lost = dsn, lost
         self._stopped = threading.Event()
+        self._unanswered = 0.0
+        """Seconds spent since the last answer in attempts to connect that nothing answered."""
 
     def stop(self) -> None:
         self._stopped.set()
@@ -40,15 +41,30 @@ class Heartbeat(threading.Thread):
         try:
             while not self._stopped.wait(EVERY):
                 if connection is None or connection.closed:
-                    # A server that refuses connections also ends the existing ones.
-                    with suppress(TenantryError):
-                        connection = connect(self._dsn, name="tenantry: heartbeat")
+                    connection = self._connect()
+                    if connection is None and self._unanswered >= PATIENCE:
+                        self._lost()
+                        return
                 elif not self._answers(connection):
                     self._lost()
                     return
         finally:
             if connection is not None:
                 connection.close()
+
+    def _connect(self) -> Connection | None:
+        """Open the connection if the server allows it. A refusal is an answer: the network works, and the next try may succeed."""
+        begun = time.monotonic()
+        try:
+            connection = connect(self._dsn, name="tenantry: heartbeat")
+        except ServerUnreachable:
+            # A server that is down refuses at once, and has ended the other connections itself.
+            self._unanswered += time.monotonic() - begun
+            return None
+        except TenantryError:
+            connection = None
+        self._unanswered = 0.0
+        return connection
 
     def _answers(self, connection: Connection) -> bool:
         """Whether an answer arrived, even if it is the end of the session."""
