@@ -12,7 +12,7 @@ from tenantry.auth.errors import SigningKeysWrong
 from tenantry.auth.keys.file import KeyFile
 from tenantry.auth.keys.model import FixedKeys, KeySource, SigningKey, SigningKeys, read_jwk, secret_key
 
-KEYS_FILE = "TENANTRY_AUTH_KEYS_FILE"
+KEYS_FILE = "GOTRUE_JWT_KEYS_FILE"
 """The variable that names the file of keys."""
 _JWKS = ("GOTRUE_JWT_KEYS", "JWT_KEYS")
 _SECRET = ("GOTRUE_JWT_SECRET", "JWT_SECRET")
@@ -23,14 +23,15 @@ def load_keys(path: Path | None, environment: Mapping[str, str]) -> KeySource:
     `sign` signs), or `GOTRUE_JWT_SECRET` (HS256). Beside other keys, tokens of the secret are accepted and none are signed with it.
 
     Args:
-        path: the file; None: the one that TENANTRY_AUTH_KEYS_FILE names, if any.
+        path: the file; None: the one that GOTRUE_JWT_KEYS_FILE names, if any.
 
     Raises:
         SigningKeysWrong: there are no keys, or they cannot be read, or the file and GOTRUE_JWT_KEYS are both given.
         SigningKeysExposed: others may read the file.
     """
-    if path is None and environment.get(KEYS_FILE):
-        path = Path(environment[KEYS_FILE])
+    named = _first(environment, (KEYS_FILE, "JWT_KEYS_FILE"))
+    if path is None and named is not None:
+        path = Path(named[1])
     listed = _first(environment, _JWKS)
     secret = _first(environment, _SECRET)
     if path is not None and listed is not None:
