@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from random import SystemRandom
 from types import MappingProxyType
 from typing import Any, LiteralString
 
@@ -33,13 +32,12 @@ from psycopg import errors, sql
 from psycopg.abc import Params
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from tenantry.errors import ContextOutdated, SettingsError
-from tenantry.postgres.connect import normalise_dsn
+from tenantry.errors import ContextOutdated, SessionEnded, SettingsError
 from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.postgres.sql import idents
-from tenantry.postgres.stated import STATED, start_options
+from tenantry.postgres.stated import STATED
+from tenantry.postgres.tenant_pools import async_tenant_pool, tenant_pool
 
 Query = bytes | sql.SQL | sql.Composed | LiteralString
 
@@ -57,8 +55,12 @@ _CHALLENGE = (
     f"{_BEGIN}; set local role none; set local statement_timeout = '30s'; set local idle_in_transaction_session_timeout = '30s';"
     " select tenantry.challenge()"
 )
-_SEALED = f"select tenantry.open(%s, %s), {_SETTINGS}"
-_UNSEALED = f"select pg_catalog.set_config('request.jwt.claims', %s, true), {_SETTINGS}"
+_SEALED = f"tenantry.open(%s, %s), {_SETTINGS}"
+_UNSEALED = f"pg_catalog.set_config('request.jwt.claims', %s, true), {_SETTINGS}"
+# First, while the role is still that of the login. If it fails, what travels with it does not run.
+_SESSION = "tenantry_auth.require_session(%s, %s), "
+_SESSION_ENDED = "TN623"
+"""SQLSTATE of require_session()."""
 
 
 class _Opening:
@@ -74,6 +76,7 @@ class _Opening:
         lock_timeout: float,
         idle_timeout: float,
         settings: Mapping[str, str],
+        check_session: bool,
     ) -> None:
         role = claims.get("role")
         if role not in roles:
@@ -82,6 +85,9 @@ class _Opening:
                 hint=f"`role` must be one of: {', '.join(roles)}.",
             )
         self._claims, self._key = claims_text(claims), key
+        self._session = [claims.get("session_id"), claims.get("sub")] if check_session else []
+        if None in self._session:
+            raise SessionEnded("The claims name no session, so that nobody can tell whether it is alive.")
         names = [schema] if isinstance(schema, str) else list(schema)
         self._settings = [
             role,
@@ -99,8 +105,8 @@ class _Opening:
         """Build the statement right before sending it: a token is valid for seconds, and for one transaction."""
         token = [] if self._key is None or challenge is None else [self._key.token(self._claims, challenge)]
         more = [each for setting in self._more.items() for each in setting]
-        text: LiteralString = (_SEALED if token else _UNSEALED) + _SETTING * len(self._more)
-        return text, [self._claims, *token, *self._settings, *more]
+        text: LiteralString = "select " + (_SESSION if self._session else "") + (_SEALED if token else _UNSEALED)
+        return text + _SETTING * len(self._more), [*self._session, self._claims, *token, *self._settings, *more]
 
 
 def _check(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
@@ -126,6 +132,7 @@ class Tenant:
 
         Raises:
             psycopg.errors.InvalidAuthorizationSpecification: the database refused the seal; the statement did not run.
+            SessionEnded: the caller's session is not alive (check_session); the statement did not run.
             SettingsError: the block has ended, and the connection may have another user by now.
         """
         _check_not_ended(self._ended)
@@ -133,7 +140,7 @@ class Tenant:
             _check_end(self._connection.info.transaction_status)
             return self._connection.execute(query, params)
         challenge = self._begin()
-        with self._connection.pipeline():
+        with _opening(), self._connection.pipeline():
             self._open(challenge)
             cursor = self._connection.cursor()
             cursor.execute(query, params)
@@ -145,7 +152,7 @@ class Tenant:
         _check_not_ended(self._ended)
         if not self._begun:
             challenge = self._begin()
-            with self._connection.pipeline():
+            with _opening(), self._connection.pipeline():
                 self._open(challenge)
         return self._connection
 
@@ -211,10 +218,11 @@ class AsyncTenant:
             _check_end(self._connection.info.transaction_status)
             return await self._connection.execute(query, params)
         challenge = await self._begin()
-        async with self._connection.pipeline():
-            await self._open(challenge)
-            cursor = self._connection.cursor()
-            await cursor.execute(query, params)
+        with _opening():
+            async with self._connection.pipeline():
+                await self._open(challenge)
+                cursor = self._connection.cursor()
+                await cursor.execute(query, params)
         return cursor
 
     async def connection(self) -> psycopg.AsyncConnection[Any]:
@@ -222,8 +230,9 @@ class AsyncTenant:
         _check_not_ended(self._ended)
         if not self._begun:
             challenge = await self._begin()
-            async with self._connection.pipeline():
-                await self._open(challenge)
+            with _opening():
+                async with self._connection.pipeline():
+                    await self._open(challenge)
         return self._connection
 
     async def _begin(self) -> str | None:
@@ -288,6 +297,22 @@ def _explained() -> Iterator[None]:
         ) from None
 
 
+@contextmanager
+def _opening() -> Iterator[None]:
+    """Say what the check of the session found, and where that check is missing."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if error.sqlstate == _SESSION_ENDED:
+            raise SessionEnded("The session has ended. No statement was run.") from None
+        if error.sqlstate in ("3F000", "42883") and "tenantry_auth" in (error.diag.message_primary or ""):
+            raise ContextOutdated(
+                f"The database lacks tenantry_auth.require_session(), which check_session needs: {error.diag.message_primary}.",
+                hint="Run `tenantry auth init`, or the SQL of tenantry.auth.verify.sessions.session_alive_script().",
+            ) from None
+        raise
+
+
 def _check_not_ended(ended: bool) -> None:
     if ended:
         raise SettingsError(
@@ -349,6 +374,7 @@ def tenant(
     lock_timeout: float = 5.0,
     idle_timeout: float = 60.0,
     settings: Mapping[str, str] = MappingProxyType({}),
+    check_session: bool = False,
 ) -> Iterator[Tenant]:
     """Run a transaction on behalf of one caller; committed at the end, rolled back after an exception.
 
@@ -359,14 +385,18 @@ def tenant(
         schema: the schema of unqualified names; pg_catalog comes before it, pg_temp last.
         statement_timeout, lock_timeout, idle_timeout: seconds; 0 for none.
         settings: values other than those of tenantry.postgres.stated.STATED, e.g. {"timezone": "Europe/Berlin"}.
+        check_session: refuse a caller whose session (`session_id`) has ended, or who was banned or deleted; in the round trip of the
+            opening. The database needs tenantry_auth.require_session(), see tenantry.auth.verify.sessions.
 
     Raises:
         SettingsError: the connection or the claims are unsuitable.
+        SessionEnded: the claims name no session (check_session). See also Tenant.execute().
         psycopg.Error: see Tenant.commit().
     """
     _check(connection)
     me = Tenant(
-        connection, _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout, settings)
+        connection,
+        _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout, settings, check_session),
     )
     try:
         yield me
@@ -392,11 +422,13 @@ async def async_tenant(
     lock_timeout: float = 5.0,
     idle_timeout: float = 60.0,
     settings: Mapping[str, str] = MappingProxyType({}),
+    check_session: bool = False,
 ) -> AsyncIterator[AsyncTenant]:
     """Like tenant(), over an asynchronous connection."""
     _check(connection)
     me = AsyncTenant(
-        connection, _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout, settings)
+        connection,
+        _Opening(claims, key, schema, roles, statement_timeout, lock_timeout, idle_timeout, settings, check_session),
     )
     try:
         yield me
@@ -408,65 +440,6 @@ async def async_tenant(
     except errors.NoActiveSqlTransaction:
         await me._undo()
         raise
-
-
-# -- pools ---------------------------------------------------------------------------------------------------------------
-
-_CONNECTION = {"autocommit": True, "prepare_threshold": None}
-
-
-def _kwargs(dsn: str, *, startup: bool) -> dict[str, Any]:
-    stated: dict[str, Any] = {"options": start_options(dsn)} if startup else {}
-    return {"client_encoding": "UTF8", **_CONNECTION, **stated}
-
-
-def tenant_pool(
-    dsn: str, *, min_size: int = 1, max_size: int = 10, startup: bool = True, **more: Any
-) -> ConnectionPool[Any]:
-    """Return a pool of connections for tenant(); each session is reset before its next user.
-
-    Args:
-        startup: set tenantry.postgres.stated.AT_START when a connection begins, so that settings of the login have
-            no effect. False behind a pooler that refuses `options`; then only the settings of contexts are certain.
-        more: arguments of psycopg_pool.ConnectionPool.
-    """
-    return ConnectionPool(
-        normalise_dsn(dsn),
-        min_size=min_size,
-        max_size=max_size,
-        kwargs=_kwargs(normalise_dsn(dsn), startup=startup),
-        reset=_empty,
-        open=True,
-        **more,
-    )
-
-
-def async_tenant_pool(
-    dsn: str, *, min_size: int = 1, max_size: int = 10, startup: bool = True, **more: Any
-) -> AsyncConnectionPool[Any]:
-    """Like tenant_pool(), for asynchronous connections; open it with `async with` or open()."""
-    return AsyncConnectionPool(
-        normalise_dsn(dsn), min_size=min_size, max_size=max_size, kwargs=_kwargs(normalise_dsn(dsn), startup=startup),
-        reset=_empty_async, open=False, **more,
-    )  # fmt: skip
-
-
-_SEED = "select pg_catalog.setseed(%s)"
-_random = SystemRandom()
-
-
-def _empty(connection: psycopg.Connection[Any]) -> None:
-    connection.execute("discard all")
-    # Received notifications stay in the driver, and the next user would get them.
-    list(connection.notifies(timeout=0))
-    connection.execute(_SEED, [_random.uniform(-1, 1)])
-
-
-async def _empty_async(connection: psycopg.AsyncConnection[Any]) -> None:
-    await connection.execute("discard all")
-    async for _ in connection.notifies(timeout=0):
-        pass
-    await connection.execute(_SEED, [_random.uniform(-1, 1)])
 
 
 __all__ = [

@@ -6,13 +6,13 @@
         rows = me.execute("select id, name from providers").fetchall()
 
 A token is accepted if a key of the issuer verifies its signature under that key's own algorithm, and if its claims are those that the
-verifier states. Keys are fetched, kept and rotated as KeySource says. Without a look at the database a stolen token is good until
+verifier states. Keys are fetched, kept and rotated as IssuerKeys says. Without a look at the database a stolen token is good until
 it expires; `check_session=True` ends it with its session.
 
 tenantry.auth.verify.middleware has an ASGI middleware, tenantry.auth.verify.fastapi a dependency for FastAPI.
 """
 
-from tenantry.auth.verify.caller import LEVELS, Caller
+from tenantry.auth.verify.caller import LEVELS, VerifiedCaller
 from tenantry.auth.verify.fetch import FetchRules
 from tenantry.auth.verify.verifier import Trust, Verifier
 
@@ -37,4 +37,4 @@ REASONS = (
 )
 """Why a token is refused: `reason` of TokenRefused."""
 
-__all__ = ["LEVELS", "REASONS", "Caller", "FetchRules", "Trust", "Verifier"]
+__all__ = ["LEVELS", "REASONS", "FetchRules", "Trust", "VerifiedCaller", "Verifier"]

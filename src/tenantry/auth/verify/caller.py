@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tenantry.auth.verify.compact import read_object
-from tenantry.errors import TokenInsufficient, TokenRefused
+from tenantry.auth.verify.errors import TokenInsufficient, TokenRefused
 
 LEVELS: Final = ("aal1", "aal2", "aal3")
 """Authenticator assurance levels, the weakest first. A token without one has the first."""
@@ -20,7 +20,7 @@ _MOMENT_LIMIT = 1e11
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class VerifiedCaller:
     """Who calls, by a token that was verified.
 
     Attributes:
@@ -74,7 +74,7 @@ class ClaimRules:
     leeway: float
 
 
-def read_caller(text: bytes, rules: ClaimRules, now: float) -> Caller:
+def read_caller(text: bytes, rules: ClaimRules, now: float) -> VerifiedCaller:
     """Check the claims of a token whose signature is right: its payload, decoded.
 
     Raises:
@@ -105,7 +105,7 @@ def read_caller(text: bytes, rules: ClaimRules, now: float) -> Caller:
         raise _refused("The token's session is not a uuid.", "claims")
     if aal not in LEVELS or not isinstance(anonymous, bool):
         raise _refused("The token's claims aal or is_anonymous have impossible values.", "claims")
-    return Caller(
+    return VerifiedCaller(
         user_id=user.lower(),
         role=role,
         aal=aal,

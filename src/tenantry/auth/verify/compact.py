@@ -11,7 +11,7 @@ import re
 from binascii import a2b_base64
 from typing import Any, Final, NamedTuple
 
-from tenantry.errors import TokenRefused
+from tenantry.auth.verify.errors import TokenRefused
 
 HEADER_LIMIT = 1024
 """Characters of a header's segment."""
@@ -25,6 +25,8 @@ DEPTH_LIMIT = 64
 _KEY_IN_TOKEN: Final = frozenset({"jwk", "jku", "x5u", "x5c"})
 _NOT_SUPPORTED: Final = frozenset({"crit", "b64", "enc", "zip", "epk", "apu", "apv", "p2s", "p2c", "iv", "tag", "cty"})
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""The escape of a character that PostgreSQL does not store. After an even number of backslashes it is one."""
 _KID = re.compile(r"[\x21-\x7e]+")
 
 
@@ -128,11 +130,11 @@ def read_object(text: bytes, what: str) -> dict[str, Any]:
     """Return a JSON object.
 
     Raises:
-        TokenRefused: it is not UTF-8, not JSON (NaN and Infinity are not), no object, nested too deeply, or has a key twice.
+        TokenRefused: it is not UTF-8, not JSON (NaN and Infinity are not), no object, nested too deeply, has a key twice or a NUL.
     """
     try:
         found = _DECODER.decode(text.decode())
-        if isinstance(found, dict):
+        if isinstance(found, dict) and not (b"\\u0000" in text and _NUL.search(text)):
             _check_depth(text, found)
             return found
     except _Twice:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tenantry.errors import AuthPackagesMissing, SettingsError
+from tenantry.auth.verify.errors import AuthPackagesMissing
+from tenantry.errors import SettingsError
 
 try:
     from joserfc.errors import JoseError

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tenantry.auth.verify.caller import Caller, ClaimRules, read_caller
+from tenantry.auth.verify.caller import ClaimRules, VerifiedCaller, read_caller
 from tenantry.auth.verify.compact import Compact, decode_segment, read_header, split
+from tenantry.auth.verify.errors import TokenRefused
 from tenantry.auth.verify.fetch import FetchRules
+from tenantry.auth.verify.issuer_keys import IssuerKeys
 from tenantry.auth.verify.keys import PUBLIC_ALGORITHMS, VerificationKeys, read_jwks, secret_keys
-from tenantry.auth.verify.source import KeySource
-from tenantry.errors import SettingsError, TokenRefused
+from tenantry.errors import SettingsError
 
 _HEADERS = 64
 """Headers of tokens that were right are kept: an issuer writes the same few again and again."""
@@ -63,7 +64,7 @@ class Trust:
 class _Seen:
     """A verified token: its caller, and the key that verified it."""
 
-    caller: Caller
+    caller: VerifiedCaller
     key: str
 
 
@@ -82,17 +83,19 @@ class Verifier:
         if trust.leeway < 0 or trust.max_bytes < 1 or trust.cached < 0:
             raise SettingsError("leeway, max_bytes and cached of a verifier cannot be negative.")
         secrets = [trust.secret] if isinstance(trust.secret, str | bytes) else trust.secret or ()
+        if trust.secret is not None and not secrets:
+            raise SettingsError("The secret for HS256 is empty.")
         self._secrets = secret_keys(secrets)
         self._static = read_jwks(trust.jwks) if trust.jwks is not None else VerificationKeys()
         self._fixed = self._secrets.names | self._static.names
-        self._source = KeySource(trust.jwks_url, trust.fetching) if trust.jwks_url is not None else None
+        self._source = IssuerKeys(trust.jwks_url, trust.fetching) if trust.jwks_url is not None else None
         self._rules = ClaimRules(trust.issuer, trust.audience, frozenset(trust.roles), trust.leeway)
         self._limit, self._clock = trust.max_bytes, clock
         self._cached, self._seen = trust.cached, OrderedDict[bytes, _Seen]()
         self._headers: dict[bytes, tuple[str, str | None]] = {}
         self._lock = threading.Lock()
 
-    def verify(self, token: str | bytes) -> Caller:
+    def verify(self, token: str | bytes) -> VerifiedCaller:
         """Return the caller of a token.
 
         Raises:
@@ -106,7 +109,7 @@ class Verifier:
         compact, header = self._open(given)
         return self._check(given, compact, header, self._keys(compact) or self._fetched(compact.kid))
 
-    async def verify_async(self, token: str | bytes) -> Caller:
+    async def verify_async(self, token: str | bytes) -> VerifiedCaller:
         """Like verify(), without blocking the event loop while keys are fetched."""
         given = self._given(token)
         seen = self._look_up(given)
@@ -163,7 +166,7 @@ class Verifier:
     async def _fetched_async(self, kid: str | None) -> VerificationKeys:
         return await self._source.get_async(kid) if self._source is not None else self._static
 
-    def _check(self, given: bytes, compact: Compact, header: bytes, keys: VerificationKeys) -> Caller:
+    def _check(self, given: bytes, compact: Compact, header: bytes, keys: VerificationKeys) -> VerifiedCaller:
         kid = None if keys is self._secrets else compact.kid
         if not keys.knows(kid):
             raise TokenRefused("The token names a key that its issuer does not have.", reason="unknown_key")

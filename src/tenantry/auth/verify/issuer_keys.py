@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import httpx
 
+from tenantry.auth.verify.errors import KeysUnavailable
 from tenantry.auth.verify.fetch import FetchedKeys, FetchFailed, FetchRules, check_url, fetch_keys
 from tenantry.auth.verify.keys import VerificationKeys
-from tenantry.errors import KeysUnavailable, SettingsError
+from tenantry.errors import SettingsError
 
 _AHEAD = 0.8
 """The share of their lifetime after which keys are fetched again, while they are still used."""
@@ -36,7 +37,7 @@ class _Kept:
     useless: float
 
 
-class KeySource:
+class IssuerKeys:
     """The keys behind an address. Safe for use by threads and event loops at once.
 
     - Keys are fetched at their first use, and again in the background when most of their lifetime is over.
