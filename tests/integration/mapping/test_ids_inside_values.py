@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from tests.small import MakeSmall, Small, target_table
 
@@ -57,10 +58,10 @@ owner = { as = "text_ids", ids = { '^(?:user|member):(.+)$' = "people", '^team:(
 """
 
 
-def _ids(app: Small) -> dict[str, str]:
+def _ids(app: Small, tables: Sequence[str] = ("posts", "photos", "people", "orgs")) -> dict[str, str]:
     return {
         f"{table}{legacy}": str(found)
-        for table in ("posts", "photos", "people", "orgs")
+        for table in tables
         for legacy, found in app.rows(f"select legacy_id, id from app.{table}")
     }
 
@@ -164,3 +165,67 @@ def test_there_live_back_and_there_again(small: MakeSmall) -> None:
     app.run("cutover", "--accept-quarantined", code=0)
     app.run("verify", code=0)
     app.roll_back()
+
+
+def test_values_that_name_deleted_rows_go_back_with_their_old_ids(small: MakeSmall) -> None:
+    """A log entry of a deletion names the row that is gone, in the same transaction or later: as the application wrote it in the source."""
+    app = small(
+        source="""
+            create table posts (id bigserial primary key, org_id text not null references "Organization" (id));
+            insert into posts (org_id) select 'o1' from generate_series(1, 4);
+            create table logs (id text primary key, org_id text not null references "Organization" (id), said text, post_ids bigint[],
+                data jsonb, about_type text, about_id bigint);
+            insert into logs values ('g1', 'o1', 'posts/1', '{1,2}', '{"post": 1, "n": 1}', 'Post', 1);
+        """,
+        target=target_table("posts")
+        + target_table("logs", ", said text, post_ids uuid[], data jsonb, about_type text, about_id uuid"),
+        tables="""
+            [tables.posts]
+            from = "posts"
+            tenant = ["org_id"]
+            access = "tenant"
+            [tables.logs]
+            from = "logs"
+            tenant = ["org_id"]
+            access = "tenant"
+            [tables.logs.columns]
+            said = { as = "text_ids", ids = { 'posts/(\\\\d+)' = "posts" } }
+            post_ids = { ref = "posts" }
+            data = { as = "json_ids", ids = { post = "posts" } }
+            about_id = { as = "polymorphic", type = "about_type", ids = { Post = "posts" }, stale = "drop" }
+        """,
+    )
+    app.migrate()
+    ids = _ids(app, ("posts", "orgs"))
+    app.run("cutover", "--dual-write", "1h", code=0)
+
+    def log(legacy: str, post: str, org: str = "o1") -> str:
+        found = ids[f"posts{post}"]
+        return (
+            "insert into app.logs (org_id, said, post_ids, data, about_type, about_id) values"
+            f" ('{ids['orgs' + org]}', '{legacy}: posts/{found}', '{{{found}}}', '{{\"post\": \"{found}\"}}', 'Post', '{found}')"
+        )
+
+    app.write("delete from posts where id = 3")
+    app.run("replay", "--until-idle", code=0)
+    app.as_superuser(log("deleted in the source", "3"))
+    app.run("replay", "--until-idle", code=0)
+    app.run("cutover", code=0)
+    app.as_superuser(f"begin; delete from app.posts where legacy_id = '1'; {log('with it', '1')}; commit")
+    app.run("replay", "--until-idle", code=0)
+    # What nobody changed in a row that names the deleted one stays as it is, too.
+    app.as_superuser(
+        log("later", "1"), log("by another", "1", "o2"), "update app.logs set about_type = null, about_id = null"
+    )
+    app.run("replay", "--until-idle", code=0)
+    app.run("verify", code=0)
+    found = app.rows("select said, post_ids, data from public.logs where said not like 'by another%' order by 1")
+    assert found == [
+        ("deleted in the source: posts/3", [3], {"post": 3}),
+        ("later: posts/1", [1], {"post": 1}),
+        ("posts/1", [1, 2], {"post": 1, "n": 1}),
+        ("with it: posts/1", [1], {"post": 1}),
+    ]
+    assert app.rows("select said, post_ids from public.logs where said like 'by another%'") == [
+        (f"by another: posts/{ids['posts1']}", [])
+    ]

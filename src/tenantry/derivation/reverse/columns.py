@@ -15,6 +15,7 @@ from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.numbers import sequence_of
 from tenantry.derivation.reverse.alternatives import may_be_null
+from tenantry.derivation.reverse.deleted_ids import deleted_ids, old_id
 from tenantry.derivation.reverse.strangers import no_stranger
 from tenantry.derivation.tenant_values import REGISTRY
 from tenantry.journal.names import JOURNAL
@@ -25,7 +26,6 @@ from tenantry.mapping.shapes import Shape
 from tenantry.mapping.values.type_names import base_type, is_text
 from tenantry.postgres import ident, literal
 
-INTEGERS = ("smallint", "integer", "bigint")
 _AUDIT = ("created_at", "updated_at", "created_by", "updated_by")
 _EQUAL_AS_THEY_ARE = {
     "bigint", "boolean", "bytea", "date", "integer", "numeric", "smallint", "uuid",
@@ -338,9 +338,7 @@ class Feeds:
         maps = []
         for place, each in enumerate(column.ids):
             alias = plain_name("j", column.name, str(place))
-            olds = [
-                self._old_id(feeding, self._key_in_source(feeding)) for feeding in self.project.by_target[each.parent]
-            ]
+            olds = [old_id(feeding, self._key_in_source(feeding)) for feeding in self.project.by_target[each.parent]]
             old = olds[0] if len(olds) == 1 else f"coalesce({', '.join(olds)})"
             kept = self.project.by_target[each.parent][0].id_type
             form = _FORMS.get(kept, "")
@@ -351,12 +349,15 @@ class Feeds:
             )
             found = by_id(self.project, each.parent, "k", "i.id", mapping, "t")
             # Rows that only the target has need not have a number.
-            fits = f" and jsonb_typeof({old}) = 'number'" if shape.numbers else ""
+            fits = " and jsonb_typeof(o.old_id) = 'number'" if shape.numbers else ""
             joins[
-                f"left join lateral (select jsonb_object_agg(i.text, {old}) as ids"
+                f"left join lateral (select jsonb_object_agg(i.text, o.old_id) as ids"
                 f" from unnest(array(select jsonb_path_query({value}, {literal(each.jsonpath)}::jsonpath))) v (id)"
-                f" cross join lateral (select v.id #>> '{{}}' as text, {given} as id) i"
-                f" join {ident(self.project.target.schema, each.parent)} k on {found} where {old} is not null{fits}) {alias} on true"
+                f" cross join lateral (select v.id #>> '{{}}' as text, {given} as id) i cross join lateral ("
+                f"select {old} as old_id from {ident(self.project.target.schema, each.parent)} k where {found} union all"
+                f" ({deleted_ids(self.project, each.parent, mapping, 'i.id::text')} and not exists"
+                f" (select from {ident(self.project.target.schema, each.parent)} k where {found}))) o"
+                f" where o.old_id is not null{fits}) {alias} on true"
             ] = None
             maps.append(f"{alias}.ids")
         paths = ", ".join(literal(each.path) for each in column.ids)
@@ -372,14 +373,6 @@ class Feeds:
             f"coalesce((select b.source_key from {JOURNAL}.born_part b where b.mapping = {literal(feeding.name)}"
             f" and b.legacy_id = k.legacy_id), {key})"
         )
-
-    @staticmethod
-    def _old_id(feeding: Mapping, key: str) -> str:
-        """Return a source key as JSON: as a number if it is one."""
-        first = feeding.source.column(feeding.key[0])
-        if len(feeding.key) == 1 and first is not None and first.type in INTEGERS:
-            return f"case when {key} ~ '^-?[0-9]+$' then to_jsonb(({key})::numeric) else to_jsonb({key}) end"
-        return f"to_jsonb({key})"
 
     def _tenant_row(self, mapping: Mapping) -> str:
         """Return the tenant's row as derived from the source, because the restored value will be derived with that row

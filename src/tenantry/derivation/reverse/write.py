@@ -17,8 +17,9 @@ from tenantry.catalog import Column as CatalogColumn
 from tenantry.catalog import Table
 from tenantry.derivation.keys import equal, key_parts_sql
 from tenantry.derivation.reverse import alternatives, moved
-from tenantry.derivation.reverse.columns import INTEGERS, SAME_ROW, WAITS
+from tenantry.derivation.reverse.columns import SAME_ROW, WAITS
 from tenantry.derivation.reverse.comparison import Comparison
+from tenantry.derivation.reverse.deleted_ids import INTEGERS
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import legacy_of
 from tenantry.mapping.order import sorter

@@ -73,6 +73,18 @@ alter table tenantry.born_part replica identity full;
 comment on column tenantry.born_part.tenant is 'The tenant of the row; null without a tenant.';
 comment on table tenantry.born_part is 'Target-native rows of a part, and the source row that holds them: their own id is not an id of the source.';
 
+create table if not exists tenantry.deleted_id (
+    table_name text  not null,
+    id         text  not null,
+    tenant     text,
+    old_id     jsonb not null
+);
+create unique index if not exists deleted_id_row_key on tenantry.deleted_id (table_name, md5(id));
+create index if not exists deleted_id_hash on tenantry.deleted_id using hash (id);
+alter table tenantry.deleted_id replica identity full;
+comment on table tenantry.deleted_id is 'Ids of rows that were deleted while applications wrote the target, with the keys that they had in the source, for values that still name them. Only of tables whose ids occur in documents, lists, pairs and texts.';
+comment on column tenantry.deleted_id.tenant is 'The tenant of the row; null without a tenant.';
+
 create index if not exists merged_into_idx on tenantry.merged (mapping, into_key);
 
 create or replace function tenantry.try_each(statement text, low bigint, high bigint) returns table (n bigint, code text, said text)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from tenantry.derivation.few import tenants_of
 from tenantry.derivation.keys import same_key
-from tenantry.derivation.reverse.columns import INTEGERS
+from tenantry.derivation.reverse.deleted_ids import INTEGERS
 from tenantry.derivation.reverse.strangers import STRANGER, moved_from, without_strangers
 from tenantry.derivation.reverse.strangers import TABLES as CLAIM_TABLES
 from tenantry.journal.journal import Connection

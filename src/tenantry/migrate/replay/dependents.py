@@ -46,8 +46,10 @@ def spread(batch: Batch, *, thorough: bool) -> None:
         # After a pilot rows are merged again, so another row may survive the merge.
         mine = f"from {JOURNAL}.merged where mapping = {literal(mapping.name)}"
         moved = f"({moved} or {first} and k.key in (select source_key {mine} union all select into_key {mine}))"
-    if position in batch.facts.document_ways:
-        # The source decides the tenant of a row that a document names, even while the row is in quarantine.
+    born = "b.id is null"
+    if position in batch.facts.source_decides:
+        # The source decides the tenant of a row in quarantine, and others read it: it may have changed, and the row is not new.
+        born = "(b.id is null and not exists (select from tenantry_known n where n.key = k.key))"
         moved = f"({moved} or (b.id is null and a.id is null and {first}))"
     if position in batch.facts.naming:
         moved = f"({moved} or {first})"
@@ -59,7 +61,7 @@ def spread(batch: Batch, *, thorough: bool) -> None:
         there = f"exists (select from {source} s where {same_key(batch.project.source, mapping, 's', 'k.key')})"
         named = f"({moved} or {known} <> {there})"
     connection.execute(
-        "insert into tenantry_moved select k.key, b.id, b.tenant, b.id is null, "
+        f"insert into tenantry_moved select k.key, b.id, b.tenant, {born}, "
         f"{moved}, b.extra is distinct from a.extra, {named}\n"
         "  from tenantry_all k left join tenantry_before b on b.key = k.key left join tenantry_after a on a.key = k.key\n"
         f"  left join (select key, count(*) as visits from tenantry_touched where m = {position} group by key) v on v.key = k.key\n"

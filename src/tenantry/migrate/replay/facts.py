@@ -117,10 +117,11 @@ class ReplayFacts:
         )
 
     @cached_property
-    def document_ways(self) -> frozenset[int]:
-        """Mappings whose ids occur in documents of others, and the mappings through which they reach their tenant."""
+    def source_decides(self) -> frozenset[int]:
+        """Mappings whose rows count as parents, with the tenant that their source row leads to, even while they are in quarantine:
+        documents name them, or references of a cycle do; and the mappings through which they reach their tenant."""
         found: set[int] = set()
-        queue = list(self.documented)
+        queue = [*self.documented, *self._late_parents()]
         while queue:
             position = queue.pop()
             if position in found:
@@ -133,6 +134,13 @@ class ReplayFacts:
                 for parent in self.project.feeding(hop)
             ]
         return frozenset(found)
+
+    def _late_parents(self) -> Iterator[int]:
+        for mapping in self.project.mappings:
+            for ref in (*mapping.references, *mapping.tenant_paths):
+                for hop in ref.hops():
+                    if hop.late:
+                        yield from (self.positions[parent.name] for parent in self.project.feeding(hop))
 
     def is_parent(self, position: int) -> bool:
         """Whether other rows depend on a mapping's rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tenantry.derivation.reverse.deleted_ids import record_removed
 from tenantry.mapping.legacy_ids import from_part, legacy_of, source_key
 from tenantry.migrate.replay.batch import (
     Batch,
@@ -75,6 +76,8 @@ def take_out(batch: Batch, keys: str, condition: str = "true", *, legacy: str = 
                 f"insert into tenantry_dirty select {position}, {source_key(each)}"
                 f" from {rows}{from_part(each, ' and')}{others_only}"
             )
+        for statement in record_removed(batch.project, table, rows):
+            connection.execute(statement)
         batch.work.target_only.put_by(connection, table, rows)
         connection.execute(
             f"delete from {here} t using tenantry_gone g where g.name = {literal(table)} and t.legacy_id = g.legacy"
