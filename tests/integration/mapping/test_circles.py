@@ -132,7 +132,7 @@ def test_a_row_in_quarantine_that_changes_its_tenant_is_read_again_by_the_rows_o
     )
     made.migrate()
     reasons = "select source_key, reason from tenantry.quarantine where state = 'open' order by 1"
-    first = dict(made.rows(reasons))
+    first: dict[str, str] = dict(made.rows(reasons))
     assert "tenant_conflict" in (first["b2"], first["l1"])
     with made.database.connect(user=MIGRATOR) as connection:
         connection.execute(f"set role {OWNER}".encode())
@@ -142,7 +142,8 @@ def test_a_row_in_quarantine_that_changes_its_tenant_is_read_again_by_the_rows_o
             replay_round(connection, replayer)
         made.write("update boxes set org = 'o1' where id = 'b1'", "update lines set org = 'o1' where id = 'l2'")
         replay_round(connection, replayer)
-    assert dict(made.rows(reasons)) == {
+    then: dict[str, str] = dict(made.rows(reasons))
+    assert then == {
         "b1": "value_invalid",
         "b2": "parent_quarantined",
         "l1": "parent_quarantined",
