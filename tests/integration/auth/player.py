@@ -31,8 +31,8 @@ from joserfc import jws
 from joserfc.jwk import OctKey
 
 VERSION = "2024-01-01"
-SECRET = "a-shared-secret-of-forty-characters-0001"  # noqa: S105 - for tests alone
-FOREIGN_SECRET = "another-secret-that-no-server-knows-0002"  # noqa: S105 - likewise
+SECRET = "a-shared-secret-of-forty-characters-0001"
+FOREIGN_SECRET = "another-secret-that-no-server-knows-0002"
 VERIFIER = "a-verifier-that-only-the-first-browser-knows-0123456789"
 HEADERS = (
     "content-type",

@@ -33,7 +33,11 @@ def test_a_migration_is_listed_just_where_our_schema_has_what_it_brings(database
         # What drops something can only be left behind where what it drops comes from a migration that is left, too.
         pure = [each.version for each in LEFT if not each.missing(objects) and not each.drops]
         assert (len(migrations()), pure, "table sso_providers" in absent) == (70, [], False)
-        assert {"tables saml_providers", "tables oauth_clients", "constraints sessions.sessions_oauth_client_id_fkey"} <= absent
+        assert {
+            "tables saml_providers",
+            "tables oauth_clients",
+            "constraints sessions.sessions_oauth_client_id_fkey",
+        } <= absent
 
         connection.execute(handover_script().encode())
         connection.execute(auth_script().encode())

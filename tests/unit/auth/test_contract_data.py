@@ -43,7 +43,12 @@ def test_every_address_is_invented() -> None:
 
 
 def test_a_difference_is_named_by_its_place() -> None:
-    want = {"id": "<uuid>", "n": 1, "list": [{"at": "<time>"}], "link": {"url": "https://a.example/x", "query": {"code": "<word>"}}}
+    want = {
+        "id": "<uuid>",
+        "n": 1,
+        "list": [{"at": "<time>"}],
+        "link": {"url": "https://a.example/x", "query": {"code": "<word>"}},
+    }
     good = {
         "id": "7c1f5b52-9a7e-4a55-8d0e-0a3f6f0f9d11",
         "n": 1,

@@ -25,7 +25,9 @@ def handover(
     dsn: Dsn = None,
     manifest: ManifestPath = None,
     apply: Annotated[bool, typer.Option("--apply", help="Run the script, as the owner of schema auth.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Read how far a Supabase Auth server took the schema.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read how far a Supabase Auth server took the schema.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print, or run, the script after which a Supabase Auth server can take over schema auth.
