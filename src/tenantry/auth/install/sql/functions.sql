@@ -1,0 +1,86 @@
+-- Functions of the sign-in server. Repeatable; run by the owner of schema auth. They run with the rights of the caller, the server's login.
+
+-- A refresh token is used: one call decides, changes and notes, under a lock of the session, so that concurrent calls of one session follow
+-- each other. Sessions are locked before their tokens everywhere: ending a session locks in the same order.
+--
+-- outcome: 'new', or 'active' (the token's child, which the client did not store), with `token`; else the code of the refusal.
+create or replace function tenantry_auth.refresh(
+    given text, fresh text, reuse interval, rotate boolean, timebox interval, inactivity interval, agent text, address inet,
+    out outcome text, out token text, out session uuid, out account uuid)
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    moment constant timestamptz := clock_timestamp();
+    used   auth.refresh_tokens;
+    opened auth.sessions;
+    owner  auth.users;
+    active auth.refresh_tokens;
+begin
+    select * into used from auth.refresh_tokens as t where t.token = given;
+    if not found then
+        outcome := 'refresh_token_not_found';
+        return;
+    end if;
+    select * into opened from auth.sessions as s where s.id = used.session_id for update;
+    if not found then
+        outcome := case when used.session_id is null then 'session_not_found' else 'refresh_token_not_found' end;
+        return;
+    end if;
+    select * into owner from auth.users as u where u.id = opened.user_id;
+    session := opened.id;
+    account := opened.user_id;
+    if owner.banned_until > moment then
+        outcome := 'user_banned';
+        return;
+    elsif owner.deleted_at is not null then
+        outcome := 'refresh_token_not_found';
+        return;
+    end if;
+    -- What it was before the lock may have changed while this call waited.
+    select * into used from auth.refresh_tokens as t where t.id = used.id for update;
+    if not found then
+        outcome := 'refresh_token_not_found';
+        return;
+    end if;
+    if opened.not_after < moment or opened.created_at + timebox < moment then
+        outcome := 'session_expired';
+        return;
+    elsif greatest(opened.refreshed_at at time zone 'UTC', opened.created_at, used.updated_at) + inactivity < moment then
+        outcome := 'session_inactive';
+        return;
+    end if;
+    if used.revoked then
+        select * into active from auth.refresh_tokens as t
+         where t.session_id = opened.id and not t.revoked order by t.id desc limit 1;
+        if found and active.parent = used.token then
+            outcome := 'active';
+            token := active.token;
+        elsif moment > used.updated_at + reuse then
+            if rotate then
+                update auth.refresh_tokens as t set revoked = true, updated_at = moment where t.session_id = opened.id and not t.revoked;
+            end if;
+            outcome := 'refresh_token_already_used';
+            return;
+        end if;
+    end if;
+    if token is null then
+        update auth.refresh_tokens as t set revoked = true, updated_at = moment where t.id = used.id and not t.revoked;
+        insert into auth.refresh_tokens (token, user_id, revoked, created_at, updated_at, parent, session_id)
+        values (fresh, used.user_id, false, moment, moment, used.token, opened.id);
+        outcome := 'new';
+        token := fresh;
+    end if;
+    update auth.sessions as s
+       set refreshed_at = moment at time zone 'UTC', updated_at = moment, user_agent = agent, ip = address
+     where s.id = opened.id;
+    insert into auth.audit_log_entries (id, payload, created_at, ip_address)
+    values (gen_random_uuid(),
+            json_build_object('action', 'token_refreshed', 'actor_id', account, 'actor_username', owner.email, 'actor_via_sso', owner.is_sso_user,
+                              'log_type', 'token'),
+            moment, coalesce(host(address), ''));
+end
+$$;
+comment on function tenantry_auth.refresh(text, text, interval, boolean, interval, interval, text, inet) is
+    'Use a refresh token: rotation, reuse detection and expiry of sessions.';
+revoke all on function tenantry_auth.refresh(text, text, interval, boolean, interval, interval, text, inet) from public;

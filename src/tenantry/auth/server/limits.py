@@ -1,0 +1,54 @@
+"""Limits that all processes of an installation share: for each address and kind of call, and for mails."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from starlette.requests import Request
+
+from tenantry.auth.server.database import Database
+from tenantry.auth.server.failures import SignInRefused, too_many_requests
+from tenantry.auth.server.reading import client_address
+from tenantry.auth.settings import SignInSettings
+
+WINDOW = timedelta(minutes=5)
+
+
+def caller(request: Request, settings: SignInSettings) -> str:
+    """Return what the limits of a request count for: the first value of the proxy's header if one is set, else the address.
+
+    Of an IPv6 address the network counts, since one household has 2⁶⁴ addresses.
+    """
+    if settings.limit_header:
+        first = request.headers.get(settings.limit_header, "").partition(",")[0].strip()
+        if first:
+            return first
+    address = client_address(request) or "local"
+    return ":".join(address.split(":")[:4]) if ":" in address and "." not in address else address
+
+
+async def take(
+    database: Database, settings: SignInSettings, request: Request, kind: str, count: int, window: timedelta = WINDOW
+) -> None:
+    """Count a call.
+
+    Raises:
+        SignInRefused: 429 over_request_rate_limit, there were `count` within the window.
+    """
+    if not await allowed(database, f"{kind}:{caller(request, settings)}", count, window):
+        raise too_many_requests()
+
+
+async def allowed(database: Database, key: str, count: int, window: timedelta) -> bool:
+    """Count one use of a key, and return whether fewer than `count` came within the window. The table has digests alone."""
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    row = await database.one("limits.take", key=digest, each=window / count, window=window)
+    return row is not None
+
+
+def over_mail_limit(message: str = "email rate limit exceeded") -> SignInRefused:
+    return SignInRefused(429, "over_email_send_rate_limit", message)
+
+
+__all__ = ["WINDOW", "allowed", "caller", "over_mail_limit", "take"]

@@ -1,0 +1,15 @@
+-- Limits as a leaky bucket: `tat` is when a bucket will be empty again. One statement looks and counts, for every process alike.
+
+-- name: take
+insert into tenantry_auth.rate_limits as r (key, tat)
+values (%(key)s, clock_timestamp() + %(each)s::interval)
+    on conflict (key) do update
+   set tat = greatest(r.tat, clock_timestamp()) + %(each)s::interval
+ where greatest(r.tat, clock_timestamp()) + %(each)s::interval <= clock_timestamp() + %(window)s::interval
+returning 1
+
+-- name: sweep
+delete from tenantry_auth.rate_limits where tat < clock_timestamp()
+
+-- name: note
+insert into auth.audit_log_entries (id, payload, created_at, ip_address) values (gen_random_uuid(), %(payload)s, now(), '')
