@@ -24,7 +24,7 @@ from tenantry.accounts.auth_schema import auth_script
 from tenantry.manifest import Manifest, load_manifest
 from tenantry.postgres import EmbeddedServer
 from tests.conftest import Database, fresh_database, running_server
-from tests.migrate_support import Rows, Said, cli, rows, shared_template, tenantry
+from tests.migrate_support import PATIENCE, Rows, Said, cli, rows, shared_template, tenantry
 
 OWNER, MIGRATOR, APPLICATION, OWNING_APPLICATION = "small_owner", "small_mig", "small_web", "small_prisma"
 
@@ -136,7 +136,7 @@ class Small:
         assert code is None or said.code == code, said.out + said.err
         return said
 
-    def process(self, *arguments: str, timeout: float = 60) -> Said:
+    def process(self, *arguments: str, timeout: float = 2 * PATIENCE) -> Said:
         """A command in a process of its own: where its end is what is tested."""
         return tenantry(*arguments, environment=self.environment, timeout=timeout)
 

@@ -250,11 +250,11 @@ def test_a_context_states_what_sql_means(world: World) -> None:
         for name, text in HOSTILE.items():
             connection.execute("select set_config(%s, %s, false)", [name, text])
         for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
-            connection.execute("select set_config(%s, '25ms', false)", [name])
+            connection.execute("select set_config(%s, '500ms', false)", [name])
         assert not set(want[0]) >= set(connection.execute(_STATED).fetchall()[0])
         with tenant(connection, world.claims(), KEY, schema=SCHEMA) as me:
             assert me.execute(_STATED).fetchall() == want
-            me.execute("select pg_sleep(0.05)")
+            me.execute("select pg_sleep(0.55)")
         # Without a seal the library does it alone.
         with tenant(connection, world.claims(), None, schema=SCHEMA, settings={"timezone": "Asia/Tokyo"}) as me:
             got = me.execute(_STATED).fetchall()

@@ -11,9 +11,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,9 @@ from tests.support_admin_api import KEY, Fault, Hosted, hosted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-QUICK = RequestPace(rate=5000, burst=50, in_flight=6, timeout=0.4, tries=12, wait=0.002, longest_wait=0.02)
+QUICK = RequestPace(rate=5000, burst=50, in_flight=6, timeout=PATIENCE, tries=12, wait=0.002, longest_wait=0.02)
+IMPATIENT = replace(QUICK, timeout=0.4)
+"""For slow answers; on a loaded machine others are slow as well."""
 FAULTS: tuple[Fault, ...] = (
     "limit", "limit with date", "limit bare", "error before", "error after", "drop before", "drop after", "slow",
 )  # fmt: skip
@@ -167,8 +171,8 @@ def test_an_existing_account_counts_as_made_only_with_the_same_id_and_email(api:
 
 
 def test_a_call_survives_each_fault_and_reports_its_result(api: Hosted, db: Connection) -> None:
-    with client_of(api) as client:
-        for number, fault in enumerate(FAULTS):
+    for number, fault in enumerate(FAULTS):
+        with client_of(api, IMPATIENT if fault == "slow" else QUICK) as client:
             api.fault = one_after_another(fault, fault)
             made = client.create(person(number))
             lost = fault in ("error after", "drop after", "slow")
@@ -253,12 +257,12 @@ def test_no_error_log_or_repr_has_the_key_or_a_password(
     caplog.set_level(logging.DEBUG)
     api.fault = lambda number, _method, _path: FAULTS[number // 2 % len(FAULTS)] if number % 2 else "ok"
     action = AccountAction("create", "u1", person(1, password_hash=HASH))
-    with client_of(api) as client:
+    with client_of(api, IMPATIENT) as client:
         run_actions(db, client, [action])
         for _ in FAULTS:
             client.count()
     assert all(api.faults[fault] > 0 for fault in FAULTS)
-    with client_of(api, RequestPace(rate=1000, tries=2, wait=0.001, timeout=0.4)) as client:
+    with client_of(api, RequestPace(rate=1000, tries=2, wait=0.001)) as client:
         api.fault = lambda _number, _method, _path: "drop before"
         with pytest.raises(AuthUnreachable) as error:
             client.create(person(2, password_hash=HASH))
@@ -340,11 +344,11 @@ def test_no_second_has_more_calls_than_the_bucket_lets_through(rate: float, burs
 
 def test_requests_keep_to_the_rate_over_all_threads(api: Hosted, db: Connection) -> None:
     """The server's count, against the time that really passed: a slow machine makes it only easier."""
-    with client_of(api, RequestPace(rate=40, in_flight=3, timeout=10)) as client:
+    begun = time.monotonic()
+    with client_of(api, RequestPace(rate=40, in_flight=3)) as client:
         run_actions(db, client, actions(range(30)))
-    passed = api.arrivals[-1] - api.arrivals[0]
     assert len(api.arrivals) == 30
-    assert passed >= (30 - 1) / 40 - 0.1
+    assert api.arrivals[-1] - begun >= (30 - 1) / 40
     assert api.most_at_once <= 3
 
 
@@ -368,7 +372,7 @@ def test_five_hundred_users_come_each_exactly_once_through_every_fault(api: Host
     plan |= dict.fromkeys(range(100, 1500, 100), "slow")
     api.fault = lambda number, _method, _path: plan.get(number, "ok")
     told: list[Ran] = []
-    with client_of(api) as client:
+    with client_of(api, IMPATIENT) as client:
         ran = run_actions(db, client, actions(range(500)), batch=75, progress=told.append)
         assert ran == Ran(500, 0, 0)
         assert [each.done for each in told] == [75, 150, 225, 300, 375, 450, 500]
@@ -407,7 +411,8 @@ def test_each_refusal_is_listed_and_the_other_accounts_continue(api: Hosted, db:
 def test_people_are_invited_once_with_the_id_that_was_fixed(api: Hosted, db: Connection) -> None:
     api.fault = lambda number, _method, _path: FAULTS[number % 7] if number % 3 else "ok"
     plan = [AccountAction("invite", f"u{n}", person(n)) for n in range(12)]
-    with client_of(api) as client:
+    # One request at a time: with several, one of them could meet a fault at each of its tries.
+    with client_of(api, replace(QUICK, in_flight=1)) as client:
         assert run_actions(db, client, plan) == Ran(12, 0, 0)
     assert set(api.mails.values()) == {1}
     assert len(api.mails) == 12
@@ -425,7 +430,7 @@ def test_going_back_deletes_the_accounts_that_were_made_and_no_other(api: Hosted
     stranger = uuid4()
     db.execute("insert into auth.users (id, email) values (%s, 'stranger@example.org')", [stranger])
     api.fault = lambda number, method, _path: "drop after" if method == "POST" and number % 2 else "ok"
-    with client_of(api, RequestPace(rate=5000, in_flight=1, timeout=5, wait=0.001)) as client:
+    with client_of(api, RequestPace(rate=5000, in_flight=1, wait=0.001)) as client:
         run_actions(db, client, actions(range(10)))
         run_actions(db, client, [AccountAction("update", "u3", AccountFields(id=person(3).id, role="authenticated"))])
         assert rows(db, "select count(*) from auth.users") == [(11,)]

@@ -482,10 +482,16 @@ def test_a_run_without_samples_has_no_timeline(database: Database, ready: Databa
 # -- waiting ---------------------------------------------------------------------------------------------------------------
 
 
+def end_after_a_look(file: Path, end: Callable[[], None]) -> None:
+    """Let a run end once the first look at it has been written to the file."""
+    wait_for("a look", file.exists)
+    end()
+
+
 def test_a_script_can_wait_until_a_run_is_ready(legacy: Database, program: Callable[..., Said], tmp_path: Path) -> None:
     file = tmp_path / "tenantry.prom"
     with held_run(legacy) as end:
-        ender = threading.Timer(0.5, end)
+        ender = threading.Thread(target=end_after_a_look, args=(file, end))
         ender.start()
         said = program(
             "--dsn", legacy.dsn, "--until", "ready", "--interval", "0.1", "--json", "--prometheus", str(file)
@@ -499,11 +505,14 @@ def test_a_script_can_wait_until_a_run_is_ready(legacy: Database, program: Calla
     assert parsed(file.read_text())["tenantry_run_state"].of(state="ready") == 1
 
 
-def test_the_watch_without_a_terminal_says_a_line_at_each_look(legacy: Database, program: Callable[..., Said]) -> None:
+def test_the_watch_without_a_terminal_says_a_line_at_each_look(
+    legacy: Database, program: Callable[..., Said], tmp_path: Path
+) -> None:
     with held_run(legacy) as end:
-        ender = threading.Timer(0.3, end)
+        file = tmp_path / "tenantry.prom"
+        ender = threading.Thread(target=end_after_a_look, args=(file, end))
         ender.start()
-        said = program("--dsn", legacy.dsn, "--watch", "--interval", "0.1")
+        said = program("--dsn", legacy.dsn, "--watch", "--interval", "0.1", "--prometheus", str(file))
         ender.join()
     lines = said.out.splitlines()
     assert said.code == 0
