@@ -54,9 +54,11 @@ class IssuerKeys:
         fetch: Callable[[httpx.URL, FetchRules], FetchedKeys] = fetch_keys,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not 0 < rules.interval <= rules.min_ttl <= rules.default_ttl <= rules.max_ttl or rules.timeout <= 0:
+        ordered = 0 < rules.interval <= rules.min_ttl <= rules.default_ttl <= rules.max_ttl
+        if not ordered or rules.timeout <= 0 or rules.stale_for < 0 or rules.max_bytes <= 0:
             raise SettingsError(
-                "The bounds on fetching keys contradict each other.", hint="interval ≤ min_ttl ≤ max_ttl"
+                "The bounds on fetching keys contradict each other.",
+                hint="0 < interval ≤ min_ttl ≤ default_ttl ≤ max_ttl, and nothing is negative.",
             )
         self._url, self._rules, self._fetch, self._clock = check_url(url), rules, fetch, clock
         self._lock = threading.Lock()
