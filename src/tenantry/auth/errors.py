@@ -27,3 +27,24 @@ class RotationPending(TenantryError):
     code = "TN-603"
     exit_code = 1
     remedy = "Wait until the time that the message names. If the keys leaked, run `tenantry auth keys rotate --leaked`."
+
+
+class AuthSchemaForeign(TenantryError):
+    """Another system made schema auth: its own server serves sign-in there."""
+
+    code = "TN-604"
+    remedy = "Use the server of that system, and verify its tokens with tenantry.auth.verify."
+
+
+class ServerLoginUnfit(TenantryError):
+    """A role cannot be the login of the sign-in server: it has too much power, or cannot log in."""
+
+    code = "TN-605"
+    remedy = "Name another login with `--login`, or take the power that the message names from this one."
+
+
+class AuthPackagesMissing(TenantryError):
+    """A package that sign-in or the verification of tokens needs is not installed."""
+
+    code = "TN-625"
+    remedy = "Install it: `pip install 'tenantry[auth]'`."

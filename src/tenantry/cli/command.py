@@ -4,7 +4,7 @@
     def verify(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None: ...
 
 A module, or package, with a `GROUP` is a command that has sub-commands: its own functions under @command, then those of the
-modules inside it.
+modules inside it. A module inside it with a `GROUP` is a group again.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class HelpSection(StrEnum):
     SWITCH = "Cutover, rollback, completion"
     ISOLATION = "Access and isolation"
     IDENTITY = "Users and ids"
+    SIGN_IN = "Sign-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,12 @@ def declared(module: ModuleType) -> list[Declared]:
 def members(module: ModuleType) -> list[Declared]:
     """Return the sub-commands of a group: its own, then those of the modules inside it."""
     inside = modules(module) if hasattr(module, "__path__") else ()
-    return [*declared(module), *(each for one in inside for each in declared(one))]
+    return [*declared(module), *(each for one in inside if not hasattr(one, "GROUP") for each in declared(one))]
+
+
+def groups(module: ModuleType) -> list[ModuleType]:
+    """Return the modules inside a group that are groups themselves."""
+    return [each for each in modules(module) if hasattr(each, "GROUP")] if hasattr(module, "__path__") else []
 
 
 def assemble(app: typer.Typer, package: ModuleType) -> None:
@@ -155,7 +161,7 @@ def assemble(app: typer.Typer, package: ModuleType) -> None:
     for module in modules(package):
         group: Group | None = getattr(module, "GROUP", None)
         if group is not None:
-            name = module.__name__.rpartition(".")[2].replace("_", "-")
+            name = _name(module)
             adders.append((order.index(group.section), name, functools.partial(_add_group, app, name, group, module)))
             continue
         for each in declared(module):
@@ -183,7 +189,13 @@ def _add_group(app: typer.Typer, name: str, group: Group, module: ModuleType) ->
     )
     for each in members(module):
         _add(inner, each)
+    for one in groups(module):
+        _add_group(inner, _name(one), one.GROUP, one)
     app.add_typer(inner, name=name, rich_help_panel=group.section)
+
+
+def _name(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2].replace("_", "-")
 
 
 def _under_former_name(each: Declared) -> Callable[..., Any]:
@@ -237,6 +249,7 @@ __all__ = [
     "assemble",
     "command",
     "declared",
+    "groups",
     "help_text",
     "members",
     "modules",

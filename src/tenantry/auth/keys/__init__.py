@@ -15,6 +15,7 @@ from tenantry.auth.keys.model import (
     KeySource,
     SigningKey,
     SigningKeys,
+    SigningKeyState,
     new_key,
     secret_key,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "KeyFile",
     "KeySource",
     "SigningKey",
+    "SigningKeyState",
     "SigningKeys",
     "create_keys",
     "load_keys",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from joserfc import jwk
 from joserfc.errors import JoseError, SecurityWarning
@@ -70,6 +70,25 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True)
+class SigningKeyState:
+    """The public facts about a key.
+
+    Attributes:
+        state: current (signs), standby (is published and signs later), previous (verifies only), expired (counts no more).
+        signs_from: None: it never signs.
+    """
+
+    kid: str
+    algorithm: str
+    state: Literal["current", "standby", "previous", "expired"]
+    signs_from: float | None
+    verifies_until: float | None
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class SigningKeys:
     """All keys of a server, the newest first. Times are seconds since the epoch."""
 
@@ -95,6 +114,26 @@ class SigningKeys:
     def verification_keys(self, now: float) -> tuple[SigningKey, ...]:
         """Return the keys whose tokens are accepted: the current one, the next one, and earlier ones until their last token is over."""
         return tuple(each for each in self.keys if each.verifies(now))
+
+    def states(self, now: float) -> tuple[SigningKeyState, ...]:
+        """Return what each key is used for."""
+        current, standby = self.current(now), self.standby(now)
+
+        def state(each: SigningKey) -> Literal["current", "standby", "previous", "expired"]:
+            if each is current:
+                return "current"
+            return "standby" if each is standby else "previous" if each.verifies(now) else "expired"
+
+        return tuple(
+            SigningKeyState(
+                each.kid,
+                each.algorithm,
+                state(each),
+                each.signs_from if math.isfinite(each.signs_from) else None,
+                each.verifies_until,
+            )
+            for each in self.keys
+        )
 
     def public_jwks(self, now: float) -> dict[str, list[dict[str, Any]]]:
         """Return the JWKS: the public parts of the verification keys. Symmetric keys are never in it."""

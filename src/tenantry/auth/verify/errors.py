@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tenantry.auth.errors import AuthPackagesMissing
 from tenantry.errors import TenantryError
 
 
@@ -46,8 +47,4 @@ class KeysUnavailable(TenantryError):
     remedy = "Check that the address of the issuer's keys can be reached from here and answers with a JWK set."
 
 
-class AuthPackagesMissing(TenantryError):
-    """A package that sign-in or the verification of tokens needs is not installed."""
-
-    code = "TN-625"
-    remedy = "Install it: `pip install 'tenantry[auth]'`."
+__all__ = ["AuthPackagesMissing", "KeysUnavailable", "TokenInsufficient", "TokenRefused"]

@@ -1,7 +1,13 @@
 -- Tables of the sign-in server that Supabase Auth does not have, in a schema of their own: schema auth stays as Supabase Auth knows it.
--- Repeatable. Run by the owner of schema auth; the server's login gets its rights from grants.sql.
+-- Repeatable. Run by the owner of schema auth; the server's login gets its rights from tenantry.auth.install.rights.
 
-create schema if not exists tenantry_auth;
+do $$
+begin
+    if to_regnamespace('tenantry_auth') is null then
+        create schema tenantry_auth;
+    end if;
+end
+$$;
 comment on schema tenantry_auth is 'What the sign-in server of Tenantry keeps besides the accounts in schema auth.';
 revoke all on schema tenantry_auth from public;
 
@@ -22,5 +28,5 @@ create unlogged table if not exists tenantry_auth.rate_limits (
 comment on table tenantry_auth.rate_limits is 'How often something was asked for: one row for each limited key, which is a digest.';
 comment on column tenantry_auth.rate_limits.tat is 'When the key counts as unused again.';
 
--- No row security: the schema is closed to everyone but its owner and the server's login.
+-- The schema is closed to everyone but its owner and the server's login.
 revoke all on all tables in schema tenantry_auth from public;

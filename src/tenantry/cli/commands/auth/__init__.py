@@ -1,13 +1,17 @@
-"""tenantry auth: sign-in where there is no Supabase."""
+"""tenantry auth: serve sign-in where there is no Supabase."""
 
 from __future__ import annotations
 
 from tenantry.cli.command import Group, HelpSection
 
 GROUP = Group(
-    HelpSection.IDENTITY,
-    "tenantry auth handover",
+    HelpSection.SIGN_IN,
+    "tenantry auth init --dsn postgresql://owner@localhost/app",
     help="""
-Sign-in for applications that have no Supabase, over schema auth.
+Serve sign-in with the contract of Supabase Auth, for a laptop, CI, or a server room without a Supabase.
+
+**init** prepares a database: schema `auth`, a login, a signing key, settings. **keys** rotates signing keys, **users** is for
+administrators, and **mail** catches mails in development. **handover** hands the accounts over to a real Supabase Auth server.
+Everything here but the handover needs `pip install 'tenantry[auth]'`.
 """,
 )
