@@ -49,11 +49,13 @@ The columns:
 
 def plans() -> Iterator[Plan]:
     """Return plans that together contain every kind of step: of two applications, of a pilot, with RESTRICT foreign keys, with
-    one constant tenant, and with tenants from values."""
+    one constant tenant, with tenants from values, and with a table that is left where it is."""
     yield from (fixtures.plan(name) for name in fixtures.APPLICATIONS)
     clinic = fixtures.project("clinic")
     yield fixtures.plan_of("clinic", replace(clinic, subset=Subset("id = 'c1'", "trial", 1, 2)))
     yield fixtures.plan_of("clinic", _with_restrict(clinic))
+    left = clinic.manifest.source.model_copy(update={"access": {"clinics": "public"}})
+    yield fixtures.plan_of("clinic", replace(clinic, manifest=clinic.manifest.model_copy(update={"source": left})))
     constant = clinic.manifest.tenant.model_copy(update={"constant": {"name": "One"}})
     yield fixtures.plan_of("clinic", replace(clinic, manifest=clinic.manifest.model_copy(update={"tenant": constant})))
     values = clinic.manifest.tenant.model_copy(update={"values": ValueTenants(column="name")})

@@ -14,6 +14,7 @@ from tenantry.access.diff_functions import (
 from tenantry.access.diff_schema import compare_schema
 from tenantry.access.diff_tables import compare_sequences, compare_table, compare_table_names, compare_view
 from tenantry.access.difference import AccessChange, AccessDifference
+from tenantry.access.left_tables import compare_left
 from tenantry.access.read_live import CONTEXT, LiveAccess, WantedTrigger, governed
 from tenantry.mapping.project import Project
 
@@ -45,6 +46,7 @@ def differences(
         *(found for table in governed(project) for found in compare_table(project, live, table, writes=writes)),
         *(found for view in project.target.views for found in compare_view(project, live, view)),
         *compare_sequences(project, live, writes=writes),
+        *compare_left(project.manifest, live.left),
     )
 
 

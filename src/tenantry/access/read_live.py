@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
+from tenantry.access.left_tables import HeldRights, read_left
 from tenantry.access.policies import TablePolicy, table_policies
 from tenantry.catalog import Catalog, Table, read_catalog
 from tenantry.errors import SchemaMissing
@@ -77,6 +78,8 @@ class LiveAccess:
     """Trigger name → 'enabled', 'disabled' or 'another trigger'."""
     superusers: frozenset[str]
     conditions: Conditions
+    left: HeldRights
+    """The clients' rights on tables of the source that are left where they are."""
 
 
 def read_live(connection: psycopg.Connection[Any], project: Project) -> LiveAccess:
@@ -99,6 +102,7 @@ def read_live(connection: psycopg.Connection[Any], project: Project) -> LiveAcce
         dict(mirrors),
         frozenset(name for (name,) in superusers),
         expected_conditions(connection, project, owner),
+        read_left(connection, project.manifest),
     )
 
 

@@ -70,6 +70,7 @@ def manifest_digest(manifest: Manifest) -> str:
         "plan": True,
         "shares": True,
         "ids": {"both"},
+        "source": {"access"},
         "tables": {"__all__": {"access"}},
     }
     digest = hashlib.sha256(manifest.model_dump_json(by_alias=True, exclude=left_out).encode())

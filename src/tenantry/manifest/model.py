@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     Field,
@@ -45,6 +45,9 @@ from tenantry.manifest.tables import (
 )
 from tenantry.manifest.throttle import Throttle
 
+LeftAccess = Literal["public", "signed_in", "service"]
+"""Who reads all rows of a table that is left where it is: every client, clients of the signed-in role, or none."""
+
 
 class Source(ManifestRecord):
     schema_name: Annotated[Name, Field(alias="schema")] = "public"
@@ -54,6 +57,8 @@ class Source(ManifestRecord):
     """Source tables that are deliberately not migrated, such as `_prisma_migrations`."""
     left: tuple[str, ...] = ()
     """Source tables that stay where they are, for good; tables of the target may refer to them."""
+    access: Mapping[str, LeftAccess] = {}
+    """Who of the clients may read a table of `left`; nobody, if it is not listed."""
     down: Mapping[str, Mapping[str, Sql]] = {}
     """By source table and column: SQL of the reverse value, over the row `t` of the target table without a part, and over the
     rows of other parts by their tables' names."""

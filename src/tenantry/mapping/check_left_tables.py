@@ -16,6 +16,16 @@ def check_left_tables(checks: SourceChecks) -> None:
         if name in migrated or name in source.ignore:
             other = "fills a target table" if name in migrated else "is named in ignore"
             checks.say(key, f"{name} {other}, so it is not left where it is; decide for one of them")
+    for name, access in source.access.items():
+        named = ("source", "access", name)
+        table = checks.source_table(name, named)
+        if name not in source.left:
+            checks.say(named, f"{name} is not in left; the access of a migrated table stands in its own section")
+        elif table is not None and table.rls_enabled and access != "service":
+            checks.say(
+                named,
+                f"{name} has row-level security of its own, which decides what clients see; grant the right yourself",
+            )
     for table in checks.target.tables:
         for fk in table.foreign_keys:
             if fk.ref_schema == checks.source.schema and fk.ref_table not in source.left:

@@ -41,6 +41,8 @@ def _decided(access: Access, command: Command) -> Iterator[str]:
 def _may_hide(project: Project, table: Table, key: Constraint) -> bool:
     """Whether the key can name a row that a caller does not see, of any tenant."""
     manifest = project.manifest
+    if key.ref_schema == manifest.source.schema_name and key.ref_table is not None:
+        return manifest.source.access.get(key.ref_table, "service") == "service"
     if key.ref_schema != table.schema:
         return True
     rule = manifest.tables.get(key.ref_table or "")

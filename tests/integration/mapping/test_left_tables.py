@@ -101,3 +101,58 @@ def test_both_sides_name_them_in_a_dual_write_window(small: MakeSmall) -> None:
     app.cut_over()
     app.roll_back()
     app.run("verify", code=0)
+
+
+def test_access_to_them_is_decided_in_the_manifest(small: MakeSmall) -> None:
+    decided = 'left = ["countries", "zones"]\n[source.access]\ncountries = "public"\nzones = "signed_in"'
+    app = small(
+        source=SOURCE,
+        target=TARGET,
+        tables=TABLES.replace(', unseen = ["country_id", "zone"]', ""),
+        section=decided,
+        after="grant select on countries to anon; grant insert on zones to anon; grant usage on schema public to anon;",
+    )
+    found = [each for each in app.run("analyze", "--json").json["findings"] if each["code"] == "TA-170"]
+    assert [(each["table"], each["title"]) for each in found] == [("zones", "is left where it is, and open to anon")]
+    app.write("update sites set zone = 'muc' where id = 's3'")
+    app.migrate()
+    may = (
+        "select r.rolname, t.name, has_table_privilege(r.rolname, 'public.' || t.name, 'select')"
+        " from pg_roles r, unnest(array['countries', 'zones']) t (name) where r.rolname in ('anon', 'authenticated') order by 1, 2"
+    )
+    reading = [
+        ("anon", "countries", True),
+        ("anon", "zones", False),
+        ("authenticated", "countries", True),
+        ("authenticated", "zones", True),
+    ]
+    assert app.rows(may) == reading
+    app.cut_over()
+    # Clients name these rows without a check of their own, since they see them all; a right that was not decided is reported.
+    said = app.run("prove", "--json", code=1).json["matrix"]
+    assert [(each["name"], each["violations"]) for each in said["checks"] if each["violations"]] == [
+        ("left_table_rights", ["public.zones: INSERT for anon is extra"])
+    ]
+    assert said["cells"] and all(each["passed"] for each in said["cells"])
+    app.as_superuser("revoke insert on zones from anon", "revoke select on zones from authenticated")
+    different = app.run("access", "diff", "--json", code=1).json["differences"]
+    assert [(each["what"], each["state"]) for each in different if each["on"] == "public.zones"] == [
+        ("SELECT for authenticated", "missing")
+    ]
+    app.run("access", "apply", "--yes", code=0)
+    assert app.rows(may) == reading
+    app.roll_back()
+    app.run("rollback", "--everything", "--yes", code=0)
+    # What was granted before stays.
+    assert app.rows(may) == [(*each[:2], each == ("anon", "countries", True)) for each in reading]
+
+
+def test_access_is_decided_for_left_tables_without_policies_alone(small: MakeSmall) -> None:
+    app = small(
+        source=SOURCE + "alter table zones enable row level security;",
+        target=TARGET,
+        tables=TABLES,
+        section='left = ["countries", "zones"]\n[source.access]\nzones = "public"\nsites = "signed_in"',
+    )
+    said = app.run("analyze", code=2).everything
+    assert "zones has row-level security of its own" in said and "sites is not in left" in said

@@ -69,3 +69,19 @@ where l.granted and l.pid <> pg_backend_pid()
     and (n.nspname = %(schema)s and c.relname = any (%(tables)s) or c.oid = to_regclass('auth.users'))
 order by 4 desc
 limit 5;
+
+-- name: left
+-- The rights that client roles have in effect on tables that are left in the source's schema, on columns too. Reading counts
+-- only with the right on the schema.
+select c.relname::text, r.rolname::text,
+    array(
+        select p.name
+        from unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p (name)
+        where has_schema_privilege(r.oid, n.oid, 'USAGE')
+            and (has_table_privilege(r.oid, c.oid, p.name)
+                or p.name in ('INSERT', 'UPDATE', 'REFERENCES') and has_any_column_privilege(r.oid, c.oid, p.name)))
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+cross join pg_roles r
+where n.nspname = %(schema)s and c.relname = any (%(tables)s) and c.relkind in ('r', 'p') and r.rolname = any (%(roles)s)
+order by 1, 2;

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tenantry.access.left_tables import readers
 from tenantry.analyze.finding import Finding
 from tenantry.analyze.rule import AnalysisRule, Case
+from tenantry.catalog import PUBLIC
 
 
 class LeftTableOpen(AnalysisRule):
-    """Tenantry writes no policies for tables that are left where they are. Revoke the rights; or keep them if every client may see
-    every row.
+    """Tenantry writes no policies for tables that are left where they are. Revoke the rights; or decide for them in `[source.access]`
+    if every client may see every row.
     """
 
     code = "TA-170"
@@ -17,15 +19,18 @@ class LeftTableOpen(AnalysisRule):
     title = "clients have rights on a table that is left where it is"
 
     def find(self, case: Case) -> Iterator[Finding]:
-        roles = case.project.manifest.database_roles
-        clients = {"public", roles.anon, roles.authenticated}
-        for name in case.project.manifest.source.left:
+        manifest = case.project.manifest
+        clients = {PUBLIC, manifest.database_roles.anon, manifest.database_roles.authenticated}
+        for name in manifest.source.left:
             table = case.project.source.table(name)
             if table is None or table.rls_enabled:
                 continue
-            open_to = sorted({grant.grantee or "public" for grant in table.grants} & clients)
-            if open_to:
+            may = {(role, "SELECT") for role in readers(manifest, name)}
+            may |= {(PUBLIC, "SELECT")} if manifest.source.access.get(name) == "public" else set()
+            held = {(grant.grantee, grant.privilege.upper()) for grant in table.grants if grant.grantee in clients}
+            if open_to := sorted({role for role, _ in held - may}):
                 yield self.finding(
                     name, f"is left where it is, and open to {', '.join(open_to)}", count=len(open_to),
-                    advice="Tenantry writes no policies for it. Revoke the rights; or keep them if every client may see every row.",
+                    advice="Tenantry writes no policies for it. Revoke the rights; or decide for them in [source.access] if every client may"
+                    " see every row.",
                 )  # fmt: skip

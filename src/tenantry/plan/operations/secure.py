@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tenantry.access import secure_statements
+from tenantry.access.left_tables import left_statements
 from tenantry.accounts.sync import drop_functions_sql, functions_sql
 from tenantry.catalog.environment import Environment
 from tenantry.mapping import Project
@@ -35,6 +36,24 @@ def secure(project: Project, environment: Environment, after: Sequence[str]) -> 
         )
         steps.append(step)
         previous = (step.id,)
+    grants, revokes = left_statements(project)
+    if grants:
+        steps.append(
+            Step(
+                id="secure.left",
+                does="grants clients the right to read tables that are left where they are; only with `[source.access]`",
+                phase="secure",
+                kind="sql",
+                title="Grant clients the right to read tables that stay",
+                sql=grants,
+                undo=revokes,
+                lock="none that others notice",
+                risk="none",
+                seconds=0.02,
+                after=previous,
+            )
+        )
+        previous = (steps[-1].id,)
     functions = functions_sql(project)
     if functions:
         steps.append(

@@ -16,7 +16,7 @@ The statement returns rows of (object, detail), with a third column `level` if i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -24,6 +24,7 @@ from typing import Any, Literal, cast
 
 import psycopg
 
+from tenantry.access.left_tables import compare_left, read_left
 from tenantry.mapping.project import LEGACY_ID, ROW_ID, Project
 from tenantry.postgres import load_blocks, load_sql
 from tenantry.prove.expected.shared_rows import meant
@@ -192,7 +193,7 @@ def run_checks(conn: psycopg.Connection[Any], project: Project, login: str) -> t
     )
     mine = [check for check in check_files() if check.proof]
     values = with_parts_read(conn, mine, parameters(scope, facts))
-    return tuple(
+    found = tuple(
         Check(
             check.name,
             check.title,
@@ -205,6 +206,19 @@ def run_checks(conn: psycopg.Connection[Any], project: Project, login: str) -> t
         )
         for check in mine
     )
+    return (*found, *_left_tables(conn, project))
+
+
+def _left_tables(conn: psycopg.Connection[Any], project: Project) -> Iterator[Check]:
+    """The check of `[source.access]`: without policies, rights are all that decides about these tables."""
+    if project.manifest.source.access:
+        different = compare_left(project.manifest, read_left(conn, project.manifest))
+        yield Check(
+            "left_table_rights",
+            "Clients have the decided rights on tables that are left where they are, and no others",
+            "tenantry access diff lists the rights; grant or revoke them",
+            tuple(f"{each.on}: {each.what} is {each.state}" for each in different),
+        )
 
 
 def _with_parts(uses: Iterable[str], own: str) -> str:
