@@ -100,6 +100,8 @@ class SignInSettings(BaseModel):
     session_timebox: Duration | None = Field(None, validation_alias=_named("SESSIONS_TIMEBOX"))
     session_inactivity: Duration | None = Field(None, validation_alias=_named("SESSIONS_INACTIVITY_TIMEOUT"))
 
+    single_session: bool = Field(False, validation_alias=_named("SESSIONS_SINGLE_PER_USER"))
+
     # Sign-up and passwords.
     signup_disabled: bool = Field(False, validation_alias=_named("DISABLE_SIGNUP"))
     email_enabled: bool = Field(True, validation_alias=_named("EXTERNAL_EMAIL_ENABLED"))

@@ -86,9 +86,15 @@ class Message:
 
 @dataclass
 class Player:
-    """Plays steps. `base` is the address that links of the server begin with."""
+    """Plays steps.
+
+    Attributes:
+        address: where requests go.
+        base: what links of the server begin with.
+    """
 
     client: Transport
+    address: str
     base: str
     messages: Callable[[str], list[Message]]
     sql: Callable[[str], Mapping[str, object]]
@@ -148,7 +154,7 @@ class Player:
         if "as" in step:
             headers["Authorization"] = f"Bearer {step['as']}"
         headers |= step.get("headers", {})
-        answer = self.client.request(method, f"{self.base}{path}", headers=headers, content=content)
+        answer = self.client.request(method, f"{self.address}{path}", headers=headers, content=content)
         return outcome_of(answer)
 
     def mail(self, address: str) -> dict[str, Json]:

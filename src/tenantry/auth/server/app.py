@@ -79,7 +79,12 @@ def _routes(server: SignInServer) -> list[Route]:
     by_path: dict[str, dict[str, Endpoint]] = defaultdict(dict)
     for each in ENDPOINTS:
         by_path[each.path][each.method] = each
-    return [Route(path, _dispatch(server, methods), methods=list(methods)) for path, methods in by_path.items()]
+    made = [Route(path, _dispatch(server, methods), methods=list(methods)) for path, methods in by_path.items()]
+    for route in made:
+        # Starlette answers HEAD where there is GET; Supabase Auth does not.
+        assert route.methods is not None
+        route.methods.discard("HEAD")
+    return made
 
 
 def _dispatch(server: SignInServer, methods: dict[str, Endpoint]):  # type: ignore[no-untyped-def]

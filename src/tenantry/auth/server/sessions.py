@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import secrets
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,8 +27,12 @@ _REFUSALS = {
     "refresh_token_already_used": "Invalid Refresh Token: Already Used",
     "session_not_found": "Invalid Refresh Token: No Valid Session Found",
     "session_expired": "Invalid Refresh Token: Session Expired",
+    "session_inactive": "Invalid Refresh Token: Session Expired (Inactivity)",
+    "session_superseded": "Invalid Refresh Token: Session Expired (Revoked by Newer Login)",
     "user_banned": "Invalid Refresh Token: User Banned",
 }
+_CODES = {"session_inactive": "session_expired", "session_superseded": "session_expired"}
+"""Outcomes that clients know under one code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +107,6 @@ async def refresh(server: SignInServer, unit: Unit, given: str, request: Request
     Raises:
         SignInRefused: with the codes of Supabase Auth; when a token is used again too late, all of its session are revoked.
     """
-    if not given or len(given) > 255 or not re.fullmatch(r"[\x21-\x7e]+", given):
-        raise SignInRefused(400, "refresh_token_not_found", _REFUSALS["refresh_token_not_found"])
     where, settings = device(request), server.settings
     used = await unit.one(
         "sessions.refresh",
@@ -114,15 +116,14 @@ async def refresh(server: SignInServer, unit: Unit, given: str, request: Request
         rotate=settings.rotate_refresh_tokens,
         timebox=settings.session_timebox,
         inactivity=settings.session_inactivity,
+        single=settings.single_session,
         user_agent=where.user_agent,
         ip=where.address,
     )
     assert used is not None
     outcome: str = used["outcome"]
-    if outcome == "session_inactive":
-        raise SignInRefused(400, "session_expired", "Invalid Refresh Token: Session Expired (Inactivity)", keep=True)
     if used["token"] is None:
-        raise SignInRefused(400, outcome, _REFUSALS[outcome], keep=True)
+        raise SignInRefused(400, _CODES.get(outcome, outcome), _REFUSALS[outcome], keep=True)
     account = await account_by_id(unit, used["account"])
     if account is None:
         raise SignInRefused(400, "refresh_token_not_found", _REFUSALS["refresh_token_not_found"])
@@ -186,8 +187,17 @@ def signed(server: SignInServer, claims: Mapping[str, Any]) -> str:
     return jwt.encode(header, dict(claims), key.key, algorithms=[key.algorithm])
 
 
+_TOKEN_CHARACTERS = string.ascii_lowercase + string.digits
+_TOKEN_LENGTH = 12
+
+
 def new_refresh_token() -> str:
-    return secrets.token_urlsafe(24)
+    """Return a token of the one form that a Supabase Auth server accepts too, so that sessions outlast a handover: 62 bits."""
+    return "".join(secrets.choice(_TOKEN_CHARACTERS) for _ in range(_TOKEN_LENGTH))
+
+
+def is_refresh_token(given: str) -> bool:
+    return len(given) == _TOKEN_LENGTH and all(character in _TOKEN_CHARACTERS for character in given)
 
 
 async def end(unit: Unit, scope: str, account: SignInAccount, session: Row | None) -> None:
@@ -207,6 +217,7 @@ __all__ = [
     "access_token",
     "device",
     "end",
+    "is_refresh_token",
     "new_refresh_token",
     "refresh",
     "renewed",

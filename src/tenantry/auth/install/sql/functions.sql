@@ -5,7 +5,7 @@
 --
 -- outcome: 'new', or 'active' (the token's child, which the client did not store), with `token`; else the code of the refusal.
 create or replace function tenantry_auth.refresh(
-    given text, fresh text, reuse interval, rotate boolean, timebox interval, inactivity interval, agent text, address inet,
+    given text, fresh text, reuse interval, rotate boolean, timebox interval, inactivity interval, single boolean, agent text, address inet,
     out outcome text, out token text, out session uuid, out account uuid)
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -46,8 +46,19 @@ begin
     if opened.not_after < moment or opened.created_at + timebox < moment then
         outcome := 'session_expired';
         return;
-    elsif greatest(opened.refreshed_at at time zone 'UTC', opened.created_at, used.updated_at) + inactivity < moment then
+    elsif coalesce(opened.refreshed_at at time zone 'UTC', greatest(opened.created_at, used.updated_at)) + inactivity < moment then
         outcome := 'session_inactive';
+        return;
+    elsif single and exists (
+        select from auth.sessions as s
+         where s.user_id = account and s.id <> opened.id
+           and (s.not_after is null or s.not_after >= moment)
+           and (timebox is null or s.created_at + timebox >= moment)
+           and (inactivity is null or coalesce(s.refreshed_at at time zone 'UTC', s.created_at) + inactivity >= moment)
+           and coalesce(s.refreshed_at at time zone 'UTC', s.created_at)
+               > coalesce(opened.refreshed_at at time zone 'UTC', greatest(opened.created_at, used.updated_at)))
+    then
+        outcome := 'session_superseded';
         return;
     end if;
     if used.revoked then
@@ -81,6 +92,6 @@ begin
             moment, coalesce(host(address), ''));
 end
 $$;
-comment on function tenantry_auth.refresh(text, text, interval, boolean, interval, interval, text, inet) is
+comment on function tenantry_auth.refresh(text, text, interval, boolean, interval, interval, boolean, text, inet) is
     'Use a refresh token: rotation, reuse detection and expiry of sessions.';
-revoke all on function tenantry_auth.refresh(text, text, interval, boolean, interval, interval, text, inet) from public;
+revoke all on function tenantry_auth.refresh(text, text, interval, boolean, interval, interval, boolean, text, inet) from public;

@@ -137,13 +137,14 @@ async def create_user(server: SignInServer, request: Request) -> Response:
                 if account_id
                 else _email_exists()
             )
-        await create_email_identity(unit, created, email)
         if body["app_metadata"] is not None:
             await unit.run("accounts.app_metadata", id=created, data=Jsonb(body["app_metadata"]))
         account = await must_exist(unit, created)
         await note(unit, "user_signedup", role, {**_about(account), "provider": "email"})
         if body["email_confirm"]:
             await confirmed(unit, account)
+        # Behind the confirmation, which concerns the account: nobody has shown that the identity is theirs.
+        await create_email_identity(unit, created, email)
         account = await must_exist(unit, created)
     return answer(account.shown())
 

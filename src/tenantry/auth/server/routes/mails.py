@@ -41,7 +41,7 @@ async def recover(server: SignInServer, request: Request) -> Response:
     if not body["email"]:
         raise invalid("Password recovery requires an email")
     if not server.settings.email_enabled:
-        raise SignInRefused(422, "email_provider_disabled", "Email logins are disabled")
+        raise SignInRefused(400, "email_provider_disabled", "Email logins are disabled")
     email, asked = email_address(body["email"]), challenge(body)
     await _send_recovery(server, request, email, "recovery", asked)
     return answer({})

@@ -34,9 +34,7 @@ PROVIDERS = (
     "spotify",
     "twitch",
     "twitter",
-    "vercel_marketplace",
     "workos",
-    "x",
     "zoom",
 )
 """Social providers that Supabase Auth knows: all are switched off here."""
@@ -69,13 +67,13 @@ async def settings(server: SignInServer, request: Request) -> Response:
                 **dict.fromkeys(PROVIDERS, False),
                 "email": told.email_enabled,
                 "phone": False,
-                "web3": False,
             },
             "disable_signup": told.signup_disabled,
             "mailer_autoconfirm": told.autoconfirm,
             "phone_autoconfirm": False,
             "sms_provider": "",
             "saml_enabled": False,
+            "saml_private_key_next_configured": False,
             "passkeys_enabled": False,
         }
     )

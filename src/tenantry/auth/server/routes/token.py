@@ -14,7 +14,7 @@ from tenantry.auth.server.failures import SignInRefused, invalid
 from tenantry.auth.server.limits import take
 from tenantry.auth.server.reading import read_body
 from tenantry.auth.server.routes.signup import check_strength
-from tenantry.auth.server.sessions import Shown, refresh, sign_in
+from tenantry.auth.server.sessions import Shown, is_refresh_token, refresh, sign_in
 from tenantry.auth.server.state import SignInServer
 
 
@@ -61,6 +61,7 @@ async def _password(server: SignInServer, request: Request) -> Response:
         rehashed = await server.passwords.hashed(password)
     async with server.unit() as unit:
         session = await sign_in(server, unit, account, request, Shown("password", "email", stored, rehashed))
+    session["weak_password"] = None
     try:
         check_strength(server, password)
     except SignInRefused as weak:
@@ -71,8 +72,8 @@ async def _password(server: SignInServer, request: Request) -> Response:
 
 async def _refresh(server: SignInServer, request: Request) -> Response:
     given = (await read_body(request, {"refresh_token": str}))["refresh_token"]
-    if not given:
-        raise SignInRefused(400, "validation_failed", "refresh_token required")
+    if not is_refresh_token(given):
+        raise invalid("Refresh token is not valid")
     async with server.unit() as unit:
         return answer(await refresh(server, unit, given, request))
 
@@ -94,7 +95,7 @@ async def _pkce(server: SignInServer, request: Request) -> Response:
 async def _id_token(server: SignInServer, request: Request) -> Response:
     body = await read_body(request, {"id_token": str, "provider": str, "client_id": str, "issuer": str})
     if not body["id_token"]:
-        raise invalid("id_token required")
+        return answer({"error": "invalid request", "error_description": "id_token required"}, 400)
     if not body["provider"] and not (body["client_id"] and body["issuer"]):
         raise invalid("provider or client_id and issuer required")
     raise SignInRefused(
@@ -103,9 +104,7 @@ async def _id_token(server: SignInServer, request: Request) -> Response:
 
 
 async def _web3(server: SignInServer, request: Request) -> Response:
-    body = await read_body(request, {"chain": str, "message": str, "signature": str})
-    if body["chain"] not in {"solana", "ethereum"}:
-        raise SignInRefused(400, "web3_unsupported_chain", "Unsupported chain")
+    await read_body(request, {"chain": str, "message": str, "signature": str})
     raise SignInRefused(422, "web3_provider_disabled", "Web3 provider is disabled")
 
 

@@ -48,12 +48,12 @@ async def get_user(server: SignInServer, request: Request) -> Response:
 
 
 async def put_user(server: SignInServer, request: Request) -> Response:
-    body = await read_body(request, _FIELDS)
+    body = await read_body(request, _FIELDS, password=None)
     async with server.database.connection() as unit:
         caller = await signed_in(request, server, unit)
     wanted = email_address(body["email"]) if body["email"] else ""
-    password: str = body["password"]
-    if password:
+    password: str | None = body["password"]
+    if password is not None:
         check_strength(server, password)
     asked = challenge(body)
     changes_email = bool(wanted) and wanted != caller.account.email

@@ -86,8 +86,9 @@ update auth.users set recovery_token = '', updated_at = now() where id = %(id)s
 -- name: password
 update auth.users
    set encrypted_password = %(hash)s, confirmation_token = '', recovery_token = '', email_change_token_current = '',
-       email_change_token_new = '', phone_change_token = '', reauthentication_token = '', reauthentication_sent_at = null,
-       updated_at = now()
+       email_change_token_new = '', phone_change_token = '', reauthentication_token = '',
+       confirmation_sent_at = null, recovery_sent_at = null, email_change_sent_at = null, phone_change_sent_at = null,
+       reauthentication_sent_at = null, updated_at = now()
  where id = %(id)s
 
 -- name: rehash
@@ -123,7 +124,8 @@ update auth.users as u
 update auth.users
    set email = email_change, email_change = '', email_change_token_current = '', email_change_token_new = '',
        email_change_confirm_status = 0, email_confirmed_at = coalesce(email_confirmed_at, now()), is_anonymous = false, updated_at = now(),
-       raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || jsonb_build_object('email', email_change, 'email_verified', true)
+       raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || '{"email_verified": true}'
+           || case when raw_user_meta_data ? 'email' then jsonb_build_object('email', email_change) else '{}' end
  where id = %(id)s
 
 -- name: half_changed

@@ -25,7 +25,7 @@ with account as (
 select last_sign_in_at, updated_at, now() as moment from account
 
 -- name: refresh
-select * from tenantry_auth.refresh(%(token)s, %(fresh)s, %(reuse)s, %(rotate)s, %(timebox)s, %(inactivity)s, %(user_agent)s, %(ip)s)
+select * from tenantry_auth.refresh(%(token)s, %(fresh)s, %(reuse)s, %(rotate)s, %(timebox)s, %(inactivity)s, %(single)s, %(user_agent)s, %(ip)s)
 
 -- name: methods
 select coalesce(jsonb_agg(jsonb_build_object('method', authentication_method, 'timestamp', extract(epoch from updated_at)::bigint)
