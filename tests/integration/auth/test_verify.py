@@ -16,7 +16,7 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from tenantry.auth.verify import VerifiedCaller
-from tenantry.auth.verify.fastapi import Guard
+from tenantry.auth.verify.fastapi import TokenGuard
 from tenantry.auth.verify.sessions import async_require_session, require_session, session_alive_script, session_check
 from tenantry.errors import ContextOutdated, SessionEnded
 from tenantry.postgres.tenant import async_tenant, async_tenant_pool, tenant, tenant_pool
@@ -161,8 +161,8 @@ def test_fastapi_gives_callers_to_sealed_transactions(database: Database, tmp_pa
 
 async def _serve(signed: _Signed, there: Caller, pool: Any) -> None:
     async with async_tenant_pool(signed.built.login_dsn, max_size=2) as async_pool:
-        app, guard = FastAPI(), Guard(VERIFIER)
-        watched = Guard(VERIFIER, check=session_check(async_pool))
+        app, guard = FastAPI(), TokenGuard(VERIFIER)
+        watched = TokenGuard(VERIFIER, check=session_check(async_pool))
         guard.install(app)
 
         @app.get("/threads")

@@ -19,6 +19,7 @@ from tenantry.auth.install.rights import (
     read_rights,
     wanted_rights,
 )
+from tenantry.auth.verify.sessions import session_alive_script
 from tenantry.errors import RightsMissing
 from tenantry.postgres import comment, ident, literal, load_blocks, load_sql
 
@@ -147,9 +148,10 @@ def _install(connection: psycopg.Connection[Any], schema: AuthSchema, login: str
 
 
 def scripts() -> list[str]:
-    """Return the SQL of the server's own tables and functions."""
+    """Return the SQL of the server's own tables and functions, and of the functions with which applications ask for sessions."""
     folder = resources.files(_SQL)
-    return [load_sql(_SQL, name) for name in _SCRIPTS if folder.joinpath(f"{name}.sql").is_file()]
+    own = [load_sql(_SQL, name) for name in _SCRIPTS if folder.joinpath(f"{name}.sql").is_file()]
+    return [*own, session_alive_script()]
 
 
 def installation_sql(login: str) -> str:

@@ -1,6 +1,6 @@
 """A FastAPI dependency that gives routes their caller.
 
-guard = Guard(verifier)
+guard = TokenGuard(verifier)
 guard.install(app)
 
 @app.get("/providers")
@@ -56,7 +56,7 @@ class RefusedAnswer(HTTPException):
         super().__init__(self.answer.status, detail=error.message, headers=self.answer.headers)
 
 
-class Guard:
+class TokenGuard:
     """A dependency: `Depends(guard)` is the verified caller of a request, and refuses requests without one.
 
     Args:

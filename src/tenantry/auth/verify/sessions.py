@@ -51,7 +51,7 @@ async def async_require_session(connection: psycopg.AsyncConnection[Any], caller
 
 
 def session_check(pool: AsyncConnectionPool[Any]) -> Callable[[VerifiedCaller], Awaitable[None]]:
-    """Return a check for TokenMiddleware and Guard: one round trip for each request, on a connection of this pool."""
+    """Return a check for TokenMiddleware and TokenGuard: one round trip for each request, on a connection of this pool."""
 
     async def check(caller: VerifiedCaller) -> None:
         _named(caller)

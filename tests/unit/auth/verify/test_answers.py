@@ -19,7 +19,7 @@ from fastapi import Depends, FastAPI, Request, WebSocket
 import tenantry.auth.verify
 from tenantry.auth.verify import VerifiedCaller
 from tenantry.auth.verify.errors import AuthPackagesMissing, KeysUnavailable, TokenInsufficient, TokenRefused
-from tenantry.auth.verify.fastapi import Guard
+from tenantry.auth.verify.fastapi import TokenGuard
 from tenantry.auth.verify.middleware import TokenMiddleware
 from tenantry.errors import SessionEnded, SettingsError
 from tests.unit.auth.verify.tokens import NOW, USER, claims, make, verifier
@@ -57,7 +57,7 @@ async def show(scope: Mapping[str, Any], _receive: Any, send: Any) -> None:
 
 
 def app_with_guard() -> FastAPI:
-    app, guard = FastAPI(), Guard(VERIFIER)
+    app, guard = FastAPI(), TokenGuard(VERIFIER)
     guard.install(app)
 
     @app.get("/")
@@ -140,7 +140,7 @@ def test_a_weaker_route_and_an_anonymous_caller() -> None:
 
 
 def test_without_install_the_status_and_the_challenge_are_the_same() -> None:
-    app, guard = FastAPI(), Guard(VERIFIER)
+    app, guard = FastAPI(), TokenGuard(VERIFIER)
 
     @app.get("/")
     def plain(caller: Annotated[VerifiedCaller, Depends(guard)]) -> str:
@@ -164,7 +164,7 @@ def test_a_check_of_the_session_refuses_too() -> None:
     async def ended(_caller: VerifiedCaller) -> None:
         raise SessionEnded("The session has ended.")
 
-    guard, app = Guard(VERIFIER, check=ended), FastAPI()
+    guard, app = TokenGuard(VERIFIER, check=ended), FastAPI()
     guard.install(app)
 
     @app.get("/")
@@ -260,7 +260,7 @@ def test_a_websocket_without_a_token_is_refused_before_it_opens(app: Any, extens
 
 def test_a_level_that_does_not_exist_is_a_mistake_of_the_application() -> None:
     with pytest.raises(SettingsError):
-        Guard(VERIFIER).require(aal="aal9")
+        TokenGuard(VERIFIER).require(aal="aal9")
 
 
 def test_starlettes_request_has_the_caller() -> None:
