@@ -139,6 +139,7 @@ def tenant_of(project: Project, mapping: Mapping, alias: str, *, merged: bool, d
                 _equal(mapping, f"{alias}.{ident(here)}", here, parent, f"{row}.{ident(there)}", there)
                 for here, there in zip(path.columns, path.by, strict=True)
             )
+            same = f"{path.holds(alias)} and {same}" if path.only else same
             if path.onward is not None:
                 parent = replace(parent, scoped=True, tenant_paths=(path.onward,))  # noqa: PLW2901
             above = tenant_of(project, parent, row, merged=merged, depth=depth + 1)

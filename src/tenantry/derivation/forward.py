@@ -233,7 +233,8 @@ class Deriver(ParentPairs):
         if ref.by_value:
             return f"{self._named(mapping, ref)} is not null"
         if not ref.backward:
-            return " and ".join(f"s.{ident(name)} is not null" for name in ref.columns)
+            holds = [ref.holds("s")] if ref.only else []
+            return " and ".join([*holds, *(f"s.{ident(name)} is not null" for name in ref.columns)])
         parent = self.project.feeding(ref)[0].source
         same = references_equal(mapping.source, ref.columns, parent, ref.by, "s", "z")
         return f"exists (select from {ident(self._source, parent.name)} z where {same})"

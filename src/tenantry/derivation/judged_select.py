@@ -68,8 +68,12 @@ class JudgedSelect:
         ours = self.mapping.ours
         row, flagged = ours("row"), ours("bad")
         bad = "\n        or ".join(condition for _, condition in self.problems) or "false"
+        reasons: dict[str, list[str]] = {}
+        for code, condition in self.problems:
+            reasons.setdefault(code, []).append(condition)
         listed = ",\n        ".join(
-            f"case when {condition} then {literal(written(code))} end" for code, condition in self.problems
+            f"case when {' or '.join(conditions)} then {literal(written(code))} end"
+            for code, conditions in reasons.items()
         )
         parent = " ".join(f"when {condition} then {value}" for condition, value in self.parents)
         to_json = "to_json" if reading is Reading.PREVIEW else f"{JOURNAL}.row_json"

@@ -9,6 +9,7 @@ texts as one value. So a row is found by the key's own type and operator, and ac
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tenantry.catalog import Catalog, Table
 from tenantry.catalog import Column as CatalogColumn
@@ -136,6 +137,8 @@ def readable(text: str, to: str, server_version: int) -> str:
 def reference_text(project: Project, child: Mapping, ref: Reference, alias: str) -> str:
     """Return the text of the key that a reference names, spelled as in its parent: `Ann` if the row has `ann` and the key's
     type treats both as equal. Null if no such parent exists."""
+    if holds := ref.holds(alias):
+        return f"case when {holds} then {reference_text(project, child, replace(ref, only=None), alias)} end"
     if ref.by_value:
         return value_key(project, f"{alias}.{ident(ref.columns[0])}")
     plain = plain_text(child.source, alias, ref.columns)

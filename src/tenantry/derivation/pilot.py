@@ -154,7 +154,8 @@ class Inside:
 
     def same(self, mapping: Mapping, ref: Reference, parent: Mapping, alias: str, other: str) -> str:
         """Return SQL: the row `alias` refers to the row `other`; compares values if an index can be used, otherwise texts."""
-        return references_equal(mapping.source, ref.columns, parent.source, ref.by, alias, other)
+        same = references_equal(mapping.source, ref.columns, parent.source, ref.by, alias, other)
+        return f"{ref.holds(alias)} and {same}" if ref.only else same
 
     def _table(self, mapping: Mapping) -> str:
         return ident(self.project.source.schema, mapping.source.name)

@@ -18,7 +18,7 @@ from typing import Literal
 from tenantry.catalog import Catalog, Table
 from tenantry.manifest.model import Manifest, Merge, PythonTransform, Stale
 from tenantry.mapping.shapes import Shape
-from tenantry.postgres import ident
+from tenantry.postgres import ident, literal
 
 LEGACY_ID = "legacy_id"
 ROW_ID = "id"
@@ -73,6 +73,13 @@ class Reference:
     """A path whose parent has no tenant itself leads on from the parent's row."""
     by_value: bool = False
     """A path to a tenant that is made from the column's value ([tenant] values): it refers to no row of the source."""
+
+    only: tuple[str, str] | None = None
+    """A path of a polymorphic pair: it only counts for rows in which this source column has this value, as text."""
+
+    def holds(self, alias: str) -> str:
+        """Return a condition: the path counts for the row `alias`; empty if it always does."""
+        return "" if self.only is None else f"{alias}.{ident(self.only[0])}::text = {literal(self.only[1])}"
 
     def hops(self) -> Iterator[Reference]:
         """Yield the reference and those that lead on from it."""

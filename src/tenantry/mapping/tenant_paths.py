@@ -8,7 +8,7 @@ from dataclasses import replace
 from graphlib import CycleError
 
 from tenantry.catalog import Table
-from tenantry.manifest.model import SourceRule
+from tenantry.manifest.model import ColumnRule, SourceRule
 from tenantry.manifest.positions import Key
 from tenantry.manifest.scalars import FirstHop, first_hop
 from tenantry.mapping.order import sorter
@@ -26,12 +26,48 @@ def tenant_paths(
     fallbacks: dict[Key, str] = {(*key, "fallback", place): text for place, text in enumerate(part.fallback)}
     for path_key, text in (*ways, *fallbacks.items()):
         kind = "e" if path_key in fallbacks else "t"
+        if (pair := _pair(part, text)) is not None:
+            more = _pair_paths(checks, source, text, pair, path_key, kind)
+            paths.extend(replace(each, fallback=path_key in fallbacks) for each in more)
+            continue
         path = _path(checks, source, part, references, text, path_key, kind)
         if path is not None:
             # A path that is also a reference must lead to the same tenant, whatever its name.
             known = path in references.values()
             paths.append(replace(path, fallback=True) if path_key in fallbacks and not known else path)
     return tuple(paths)
+
+
+def _pair(part: SourceRule, text: str) -> ColumnRule | None:
+    """Return the rule of a polymorphic pair whose column this path names, if it names one and no table."""
+    return next(
+        (
+            rule
+            for name, rule in part.columns.items()
+            if rule.transform == "polymorphic" and (rule.source or name) == text.strip()
+        ),
+        None,
+    )
+
+
+def _pair_paths(
+    checks: SourceChecks, source: Table, column: str, pair: ColumnRule, key: Key, kind: str
+) -> list[Reference]:
+    """Return a path for each type of a polymorphic pair whose rows have a tenant."""
+    column = column.strip()
+    if checks.need_column(source, column, key) is None or not pair.type or source.column(pair.type) is None:
+        return []  # the column's rule reports the type
+    paths = []
+    for place, (value, parent) in enumerate((pair.ids or {}).items()):
+        feeding = checks.parent_of(parent) if isinstance(parent, str) else None
+        if not isinstance(parent, str) or feeding is None or feeding.row_key is None or len(feeding.row_key) != 1:
+            continue  # the same
+        if parent == checks.manifest.tenant.table or checks.has_tenant(parent):
+            alias = plain_name(f"{kind}k{place}", column)
+            paths.append(Reference(alias, (column,), parent, feeding.row_key, column=column, only=(pair.type, value)))
+    if not paths:
+        checks.say(key, f"no type of {column} leads to a table with a {checks.manifest.tenant.column}")
+    return paths
 
 
 def _path(

@@ -18,7 +18,10 @@ class WayToTenant(AnalysisRule):
     def find(self, case: Case) -> Iterator[Finding]:
         for mapping in case.project:
             if mapping.scoped and mapping.tenant_paths:
-                direct = sum(not path.fallback for path in mapping.tenant_paths) == 1
+                direct = (
+                    len({(path.only and path.named_by) or path for path in mapping.tenant_paths if not path.fallback})
+                    == 1
+                )
                 paths = ", then ".join(map(_said, mapping.tenant_paths))
                 yield self.finding(
                     mapping.target.name, f"reaches its tenant by {paths}", severity="info" if direct else "notice",
@@ -31,4 +34,5 @@ def _said(path: Reference) -> str:
         f"{hop.columns[0]} ← {hop.parent}.{hop.by[0]}" if hop.backward else f"{hop.columns[0]} → {hop.parent}"
         for hop in path.hops()
     )
+    way += f" where {path.only[0]} is {path.only[1]}" if path.only else ""
     return f"{way} as a fallback" if path.fallback else way

@@ -106,7 +106,12 @@ def direct_path(project: Project, mapping: Mapping) -> Reference | None:
     """Return the feed that reads the tenant directly, if there is one."""
     root = project.manifest.tenant.table
     return next(
-        (path for path in mapping.tenant_paths if path.parent == root and not path.fallback and not path.backward), None
+        (
+            path
+            for path in mapping.tenant_paths
+            if path.parent == root and not (path.fallback or path.backward or path.only)
+        ),
+        None,
     )
 
 
@@ -315,7 +320,7 @@ class Feeds:
             (
                 each
                 for each in mapping.tenant_paths
-                if each.columns == ref.columns and each.parent != ref.parent and not each.backward
+                if each.columns == ref.columns and each.parent != ref.parent and not (each.backward or each.only)
             ),
             None,
         )

@@ -185,7 +185,9 @@ class Comparison:
         asked = []
         for i, part in enumerate(self.parts):
             for column in part.compared:
-                paths = column.kind == "tenant" and any(name in path.columns for path in part.mapping.tenant_paths)
+                paths = column.kind == "tenant" and any(
+                    name in (*path.columns, *(path.only or ())[:1]) for path in part.mapping.tenant_paths
+                )
                 named = column.reference is not None and name in column.reference.columns
                 if column.source == name or paths or named or quoted in column.value:
                     asked.append((i, column.name))

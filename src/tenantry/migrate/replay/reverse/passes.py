@@ -98,7 +98,9 @@ def look_again(state: ReverseRound) -> None:
     elsewhere = {
         mapping.target.name
         for mapping in state.project
-        if any(path.fallback or path.backward or path.by_value or path.onward for path in mapping.tenant_paths)
+        if any(
+            path.fallback or path.backward or path.by_value or path.onward or path.only for path in mapping.tenant_paths
+        )
     }
     for mapping in state.project:
         # Parents come first.
