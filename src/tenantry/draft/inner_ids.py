@@ -55,14 +55,36 @@ def _by_row_key(work: Drafting, each: FoundReference) -> bool:
 # -- polymorphic pairs ---------------------------------------------------------------------------------------------------
 
 
+def pair_to_tenant(work: Drafting, table: Table) -> tuple[str, tuple[str, ...]]:
+    """Return the first column of a table that is drafted as a polymorphic pair, and the source tables that it names; empty if there is
+    none."""
+    for column in table.columns:
+        inner = [
+            each for each in work.references.get(table.name, ())
+            if each.place.column == column.name and (each.place.form != "value" or each.when is not None)
+        ]  # fmt: skip
+        types = _types(work, inner)
+        if types and not all(each.parent in work.kept for each in inner):
+            return column.name, tuple(each.parent for each in types.values())
+    return "", ()
+
+
+def _types(work: Drafting, inner: Sequence[FoundReference]) -> dict[str, FoundReference]:
+    """Return the tables of a pair by type, if every type that was found is known."""
+    types: dict[str, FoundReference] = {each.when[1]: each for each in inner if each.when is not None}
+    if len(types) < 2 or len(types) < len(inner) or any(each.place.form != "value" for each in inner):
+        return {}
+    if any(each.unknown or each.place.pattern or not _by_row_key(work, each) for each in inner):
+        return {}
+    return types
+
+
 def _polymorphic(
     work: Drafting, made: DraftTable, column: Column, inner: Sequence[FoundReference], drafted: DraftColumn
 ) -> bool:
     """Draft an id that belongs to the table that another column names, if every type that was found is known."""
-    types: dict[str, FoundReference] = {each.when[1]: each for each in inner if each.when is not None}
-    if len(types) < 2 or len(types) < len(inner) or any(each.place.form != "value" for each in inner):
-        return False
-    if any(each.unknown or each.place.pattern or not _by_row_key(work, each) for each in inner):
+    types = _types(work, inner)
+    if not types:
         return False
     if all(each.parent in work.kept for each in inner):
         return True

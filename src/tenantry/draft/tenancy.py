@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tenantry.catalog import Table
 from tenantry.draft.context import Drafting
+from tenantry.draft.inner_ids import pair_to_tenant
 from tenantry.draft.model import DraftColumn, DraftTable, Question
 from tenantry.draft.naming import column_for, target_name
 from tenantry.postgres import ident
@@ -61,8 +62,19 @@ def find_scoped(work: Drafting, carried: Sequence[Table]) -> None:
                 # Rows that name the table's rows have their tenant.
                 distance[table.name] = distance[naming] + 1
                 changed = True
+            elif table.name not in distance and not work.person and (near := _by_pair(work, table, distance)):
+                distance[table.name] = max(near) + 1
+                changed = True
     work.distance = distance
     work.scoped = {name for name in distance if name in names and name not in (work.root, work.users)}
+
+
+def _by_pair(work: Drafting, table: Table, distance: Mapping[str, int]) -> list[int]:
+    """Return how far the tables of a polymorphic pair are from the tenant; empty unless each of them leads to it, so that no row would
+    be left without a tenant."""
+    _, parents = pair_to_tenant(work, table)
+    near = [distance[each] for each in parents if each in distance and each != table.name]
+    return near if len(near) == len(parents) else []
 
 
 def _named_by(work: Drafting, table: Table) -> str:
@@ -145,6 +157,10 @@ def tenant_ways(work: Drafting, table: Table) -> tuple[tuple[str, ...], tuple[st
         way = column if each.declared and not by_person else f"{column} -> {target}"
         # A composite key includes the tenant: that column is a path of its own.
         found.append(((-round(reach, 3), near), way, path is not None and path.disagree > 0))
+    if not found and _by_pair(work, table, work.distance):
+        column, parents = pair_to_tenant(work, table)
+        work.lead.setdefault(table.name, set()).update(parents)
+        return (column,), ()
     found.sort(key=lambda each: each[0])
     ways = dict.fromkeys(way for _, way, other in found if not other)
     rest = dict.fromkeys(way for _, way, other in found if other and way not in ways)

@@ -28,6 +28,7 @@ create table tickets (id bigserial primary key, team_id text not null references
 create table lines (invoice_id int not null references invoices (id), line int not null, text text, primary key (invoice_id, line));
 create table notes (id text primary key, team_id text not null references teams (id), notable_type text, notable_id int,
     about_type text not null, about_id bigint, meta varchar(90), link varchar(40), replies jsonb, source_type text, source_id text);
+create table remarks (id bigserial primary key, remarkable_type text not null, remarkable_id bigint not null, text text);
 insert into teams select 't' || n, 'Team ' || n from generate_series(1, 4) n;
 insert into users (email, team_id, role) select 'u' || n || '@x.example', 't' || 1 + n % 4, 'member' from generate_series(1, 80) n;
 insert into invoices (id, team_id, total) select 1000 + n, 't' || 1 + n % 4, n from generate_series(1, 60) n;
@@ -44,6 +45,8 @@ insert into notes select substr(md5('note' || n), 1, 24), 't' || 1 + n % 4,
     case n % 2 when 0 then 'note' else 'mail' end,
     case n % 2 when 0 then substr(md5('note' || n), 1, 24) else substr(md5('mail' || n), 1, 24) end
     from generate_series(1, 80) n;
+insert into remarks (remarkable_type, remarkable_id, text) select case n % 2 when 0 then 'Invoice' else 'Ticket' end,
+    case n % 2 when 0 then 1000 + n else 5000 + n end, 'remark' from generate_series(1, 40) n;
 update notes set about_id = null where about_id = 5000;
 """
 
@@ -69,7 +72,7 @@ def test_tables_that_cannot_keep_their_ids_are_refused(database: Database) -> No
             make_draft(catalog, found, DraftOptions(tenant="teams", keep=(name,)))
     every = make_draft(catalog, found, DraftOptions(tenant="teams", keep_ids=True))
     assert {table.name: table.kept_ids for table in every.tables if table.kept_ids} == {
-        "invoices": "integer", "tickets": "bigint", "notes": "text",
+        "invoices": "integer", "tickets": "bigint", "notes": "text", "remarks": "bigint",
     }  # fmt: skip
     # Nothing changes in texts and documents that name them.
     notes = next(table for table in every.tables if table.name == "notes")
@@ -101,6 +104,7 @@ def test_a_draft_with_ids_inside_values_comes_through(database: Database, tmp_pa
         "link": {"as": "text_ids", "ids": {r"/tickets/(\d+)\M": "tickets"}},
         "replies": {"as": "json_ids", "ids": {"**.author_id": "users"}},
     }  # fmt: skip
+    assert tables["remarks"]["tenant"] == ["remarkable_id"]
     questions = (tmp_path / "QUESTIONS.md").read_text()
     # Half of the ids are those of another system.
     assert "notes.source_id: It holds old ids of notes where source_type is 'note'" in questions
@@ -126,6 +130,13 @@ def test_a_draft_with_ids_inside_values_comes_through(database: Database, tmp_pa
     )
     assert wrong == 0
     assert one(database, "select count(*) from tenantry.quarantine") == 0
+    assert (
+        one(
+            database,
+            "select count(*) from app.remarks r join app.tickets k on k.id::text = r.remarkable_id and k.team_id = r.team_id",
+        )
+        == 20
+    )
     assert rows(database, "select id, team_id is not null from app.invoices order by id limit 1") == [(1001, True)]
     assert cli("rollback", *here, "--yes").code == 0
     assert cli("rollback", *here, "--everything", "--yes").code == 0
