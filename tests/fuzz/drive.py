@@ -415,7 +415,7 @@ class Drive:
             each
             for each in kept
             if each[2] not in ("", self.case.tenant)
-            and each not in expected.stays | expected.either
+            and each not in expected.stays | expected.either | expected.named
             and each[:2] not in conflicts
         }
         problems += [f"{each} is in tenantry.kept without need" for each in sorted(more)]

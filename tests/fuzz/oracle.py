@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -187,6 +187,9 @@ class Back:
     """(target table, legacy id, target column) whose value has no way back."""
     either: set[tuple[str, str, str]] = field(default_factory=set)
     """(target table, legacy id, target column) that may go back or stay: what stood in the way went in the same round."""
+    named: set[tuple[str, str, str]] = field(default_factory=set)
+    """(target table, legacy id, target column) that goes back, and may be listed: the source names the row by a number that leads to
+    another id."""
     unknown: set[tuple[str, str, str]] = field(default_factory=set)
     """(source table, key, column) of what the server gives."""
     only_target: set[tuple[str, str]] = field(default_factory=set)
@@ -255,7 +258,7 @@ def back(
     for place in range(2):  # references by other columns than the key need the parent's row first
         for table, legacy in pending:
             if legacy in made.rows[table.name]:
-                _write_back(case, made, keys, table, legacy, before, after, changed, last=place == 1)
+                _write_back(case, made, keys, table, legacy, before, after, changed, numbers.keys(), last=place == 1)
     children = _children(case, made, changed)
     _delete_back(case, made, before, after, drawn)
     _change_named(case, source, made, changed, children)
@@ -319,6 +322,7 @@ def _write_back(
     before: Mapping[str, Mapping[str, Row]],
     after: Mapping[str, Mapping[str, Row]],
     changed: list[Change],
+    numbered: Collection[tuple[str, str]],
     *,
     last: bool,
 ) -> None:
@@ -363,6 +367,8 @@ def _write_back(
             if last:
                 made.stays.add((table.target, legacy, ref.target))
             continue
+        if (ref.parent, parent) in numbered:
+            made.named.add((table.target, legacy, ref.target))
         _name(made, row, ref, parent)
 
 

@@ -1,4 +1,4 @@
-"""The run lock: a login that may only connect cannot take it, and a waiting process names the holder."""
+"""The run lock: a login that may only connect cannot take it, a waiting process names the holder, and a journal alone is no holder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import psycopg
 import pytest
 
 from tenantry.errors import RunInProgress
+from tenantry.journal.ddl import journal_ddl
 from tenantry.migrate.session.run_lock import is_awaited, run_lock_holder, take_run_lock, wait_for_run_lock
 from tests.migrate_support import PATIENCE, wait_for
-from tests.small import MakeSmall
+from tests.small import MIGRATOR, MakeSmall
 
 _EVERY_KEY = "select pg_advisory_lock(7301984551200001)"
 """What clients could take before to stop the engine."""
@@ -20,9 +21,14 @@ def test_the_run_lock_is_one_that_no_client_can_take(small: MakeSmall) -> None:
     app = small()
     with app.connect() as client:
         client.execute(_EVERY_KEY)
+        with app.connect(MIGRATOR) as by_hand:  # a journal without a run: nobody works on one
+            for statement in journal_ddl():
+                by_hand.execute(statement.encode())
         app.migrate()
         app.cut_over()
+        app.as_superuser("drop table tenantry.deleted_id")  # as in a journal of an older version
         app.run("replay", "--until-idle", code=0)
+        assert app.one("select count(*) from tenantry.deleted_id") == 0
         with psycopg.connect(app.dsn, autocommit=True) as engine, psycopg.connect(app.dsn, autocommit=True) as second:
             take_run_lock(engine)
             assert run_lock_holder(second) == engine.info.backend_pid

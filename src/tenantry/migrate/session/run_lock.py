@@ -24,18 +24,22 @@ from tenantry.journal.journal import Connection, journal_exists, last_run
 from tenantry.postgres import load_blocks
 from tenantry.postgres.ours import is_foreign
 
+_NEWEST = "deleted_id"
+"""The table of the journal that was added last."""
 _EVERY = 0.1
 """Seconds between two attempts."""
 
 
 def take_run_lock(connection: Connection) -> None:
-    """Take the run lock for as long as the connection exists. Do nothing without a journal: the
+    """Take the run lock for as long as the connection exists. Do nothing if it has the lock. Do nothing without a journal: the
     transaction that makes the journal takes the lock.
 
     Raises:
         RunInProgress: another process holds it; the message names it.
     """
-    if not _made(connection) or _try(connection, _key(connection)):
+    if not _made(connection) or run_lock_holder(connection) == connection.info.backend_pid:
+        return
+    if _try(connection, _key(connection)):
         return
     raise RunInProgress(
         f"Another run is in progress in this database: {describe_holder(connection)}.",
@@ -128,7 +132,7 @@ def describe_holder(connection: Connection) -> str:
 
 def _made(connection: Connection) -> bool:
     """Whether a journal exists; a journal of an older version gets its missing tables."""
-    if _there(connection):
+    if _there(connection, _NEWEST):
         return True
     if not journal_exists(connection) or is_foreign(connection):
         return False
@@ -138,10 +142,11 @@ def _made(connection: Connection) -> bool:
     return True
 
 
-def _there(connection: Connection) -> bool:
+def _there(connection: Connection, table: str = "run_lock") -> bool:
     # Not with to_regclass(), which fails if another role owns the schema.
     found = connection.execute(
-        "select from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'tenantry' and c.relname = 'run_lock'"
+        "select from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'tenantry' and c.relname = %s",
+        [table],
     )
     return found.fetchone() is not None
 
