@@ -25,7 +25,7 @@ RESULTS = [
 
 
 def test_faults_are_grouped_with_their_places_worst_first() -> None:
-    found = faults(RESULTS, [SarifRule("views", "Views obey", mending="Mend them")])
+    found = faults(RESULTS, [SarifRule("views", "Views obey", fix="Mend them")])
     assert [(each.name, each.level, len(each.places)) for each in found] == [
         ("app.notes", "error", 1),
         ("views", "error", 3),

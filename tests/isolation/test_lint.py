@@ -133,7 +133,7 @@ def _most(check: CheckFile) -> str:
 @pytest.mark.parametrize("check", check_files(), ids=lambda check: check.name)
 def test_every_check_has_a_complete_header(check: CheckFile) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", check.name)
-    assert all((check.title, check.why, check.mending))
+    assert all((check.title, check.why, check.fix))
     assert not check.title.endswith(".")
     assert check.why.endswith(".")
     assert _most(check) == check.level, "the header says the greatest level that the check gives"

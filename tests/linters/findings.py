@@ -55,7 +55,7 @@ def standing(findings: Sequence[Finding], exceptions: Sequence[Exception_]) -> l
 
 
 def unused(findings: Sequence[Finding], exceptions: Sequence[Exception_]) -> list[str]:
-    """Rules of exceptions for which nothing is found any more: what was excepted is mended, or is called otherwise now."""
+    """Rules of exceptions for which nothing is found any more: what was excepted is fixed, or is called otherwise now."""
     return [
         f"{exception.tool}: {rule} on {exception.place}"
         for exception in exceptions

@@ -50,7 +50,7 @@ def _section(check: CheckFile) -> list[str]:
     ]
     if needs:
         lines.append(f"Needs {' and '.join(needs)}.")
-    return [*lines, "", f"Why: {_text(check.why)}", "", f"To fix it: {_text(check.mending)}", ""]
+    return [*lines, "", f"Why: {_text(check.why)}", "", f"To fix it: {_text(check.fix)}", ""]
 
 
 def _cell(text: str) -> str:

@@ -52,10 +52,10 @@ def differences(
 
 def changes(project: Project, found: Iterable[AccessDifference]) -> tuple[AccessChange, ...]:
     """Return the changes that repair the differences, in order: first removals, then functions, then the rest."""
-    mendable = [difference for difference in found if difference.mendable]
-    removals = [_change(each) for each in mendable if each.removes]
-    script = [each for each in mendable if each.script and not each.removes]
-    rest = [_change(each) for each in mendable if not each.script and not each.removes]
+    fixable = [difference for difference in found if difference.fixable]
+    removals = [_change(each) for each in fixable if each.removes]
+    script = [each for each in fixable if each.script and not each.removes]
+    rest = [_change(each) for each in fixable if not each.script and not each.removes]
     if script:
         names = ", ".join(dict.fromkeys(each.on for each in script))
         rest.insert(
@@ -68,8 +68,8 @@ def changes(project: Project, found: Iterable[AccessDifference]) -> tuple[Access
 
 
 def _change(difference: AccessDifference) -> AccessChange:
-    verb = {"missing": "add", "extra": "remove", "different": "mend"}[difference.state]
-    return AccessChange(difference.on, f"{verb} {difference.what}", difference.mend, difference.removes)
+    verb = {"missing": "add", "extra": "remove", "different": "fix"}[difference.state]
+    return AccessChange(difference.on, f"{verb} {difference.what}", difference.fix, difference.removes)
 
 
 # -- tables, as a whole -------------------------------------------------------------------------------------------------

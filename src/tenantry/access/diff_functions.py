@@ -86,10 +86,10 @@ def compare_engine_functions(live: LiveAccess, statements: Sequence[str]) -> Ite
         facts = _facts(want, got)
         if facts:
             # Only the owner can replace a function; another owner must repair theirs.
-            mend = tuple(text for text in statements if _is_about(text, want)) if got.owner == live.owner else ()
+            fix = tuple(text for text in statements if _is_about(text, want)) if got.owner == live.owner else ()
             yield AccessDifference(
                 "function", "different", f"{want.name}()", f"function {want.signature}", ", ".join(fact[0] for fact in facts),
-                ", ".join(fact[1] for fact in facts), mend=mend,
+                ", ".join(fact[1] for fact in facts), fix=fix,
             )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def compare_triggers(live: LiveAccess, states: Mapping[WantedTrigger, str]) -> I
             made_with = () if want.function in there else want.made_with
             yield AccessDifference(
                 "trigger", "missing" if state == "none" else "different", want.table, f"trigger {want.name}", "enabled", state,
-                mend=(*made_with, f"{want.statement};"),
+                fix=(*made_with, f"{want.statement};"),
             )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def compare_functions(project: Project, live: LiveAccess) -> Iterator[AccessDiff
         function.signature: tuple(text for text in helpers if _is_about(text, function))
         for function in script.functions.values()
     }
-    yield from _script_functions(live, script, project.target, mends=statements)
+    yield from _script_functions(live, script, project.target, fixes=statements)
     made = {(function.schema, function.name) for function in script.functions.values()}
     for function in project.target.functions:
         if function.kind not in ("function", "procedure") or (function.schema, function.name) in made:
@@ -139,12 +139,12 @@ def _script_functions(
     found: Catalog,
     *,
     in_script: bool = False,
-    mends: dict[str, tuple[str, ...]] | None = None,
+    fixes: dict[str, tuple[str, ...]] | None = None,
 ) -> Iterator[AccessDifference]:
     there = {(function.name, _arity(function)): function for function in found.functions}
     for want in expected.functions.values():
         got = there.get((want.name, len(want.arguments)))
-        mend = (mends or {}).get(want.signature, ())
+        fix = (fixes or {}).get(want.signature, ())
         label = f"{want.name}()"
         if got is None:
             yield AccessDifference(
@@ -154,7 +154,7 @@ def _script_functions(
                 f"function {want.signature}",
                 "a function",
                 "none",
-                mend=mend,
+                fix=fix,
                 script=in_script,
             )
             continue
@@ -165,7 +165,7 @@ def _script_functions(
         if facts:
             yield AccessDifference(
                 "function", "different", label, f"function {want.signature}", ", ".join(fact[0] for fact in facts),
-                ", ".join(fact[1] for fact in facts), mend=mend, script=in_script,
+                ", ".join(fact[1] for fact in facts), fix=fix, script=in_script,
             )  # fmt: skip
         rights = expected.rights.get(want.signature, set())
         yield from compare_rights(live, "function", name, label, rights, got.grants, got.owner)

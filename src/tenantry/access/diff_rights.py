@@ -45,12 +45,12 @@ def compare_rights(
         removes = bool(got - want) or passes_on
         who = "public" if role == PUBLIC else ident(role)
         target = name if on == "table" else f"{on} {name}"
-        mend = [f"revoke {privilege.lower()} on {target} from {who} cascade;"] if removes else []
+        fix = [f"revoke {privilege.lower()} on {target} from {who} cascade;"] if removes else []
         if want:
-            mend.append(f"grant {_right(privilege, want if removes else want - got)} on {target} to {who};")
+            fix.append(f"grant {_right(privilege, want if removes else want - got)} on {target} to {who};")
         if owner != live.owner and owner not in live.superusers:
             # Only the grantor can revoke a right.
-            mend = [f"set local role {ident(owner)};", *mend, f"set local role {ident(live.owner)};"]
+            fix = [f"set local role {ident(owner)};", *fix, f"set local role {ident(live.owner)};"]
         yield AccessDifference(
             "right",
             "missing" if not got else "extra" if not want else "different",
@@ -58,7 +58,7 @@ def compare_rights(
             f"{privilege} for {role}",
             _shown(privilege, want),
             _shown(privilege, got) + (", to be passed on" if passes_on else ""),
-            mend=tuple(mend),
+            fix=tuple(fix),
             removes=removes,
         )
 

@@ -34,7 +34,7 @@ def _defaults(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
     if not functions or any(each.grantee == PUBLIC for each in functions):
         yield AccessDifference(
             "default privileges", "missing", on, f"functions made later by {live.owner}", "PUBLIC may not execute them",
-            "PUBLIC may execute them", mend=(close,),
+            "PUBLIC may execute them", fix=(close,),
         )  # fmt: skip
     clients = {PUBLIC, roles.anon, roles.authenticated, roles.login}
     opened = sorted(
@@ -52,6 +52,6 @@ def _defaults(project: Project, live: LiveAccess) -> Iterator[AccessDifference]:
         mine = role == live.owner
         yield AccessDifference(
             "default privileges", "extra", on, f"{kind} made later by {role}", "closed to clients", f"{privilege} for {grantee}",
-            mend=(statement,) if mine else (), removes=mine,
+            fix=(statement,) if mine else (), removes=mine,
             advice="" if mine else f"Ask {role}, or a superuser, to run: {statement}",
         )  # fmt: skip

@@ -44,7 +44,7 @@ def compare_table(project: Project, live: LiveAccess, table: Table, *, writes: b
         yield AccessDifference(
             "row-level security", "different", table.name, "row-level security", "enabled and forced",
             "enabled, not forced" if table.rls_enabled else "disabled",
-            mend=(f"alter table {name} enable row level security, force row level security;",),
+            fix=(f"alter table {name} enable row level security, force row level security;",),
         )  # fmt: skip
     yield from _policies(project, live, table)
     rights = [*table_reads(project, table), *(table_writes(project, table) if writes else ())]
@@ -62,14 +62,14 @@ def _policies(project: Project, live: LiveAccess, table: Table) -> Iterator[Acce
         if got is None:
             yield AccessDifference(
                 "policy", "missing", table.name, f"policy {want.name}", _policy(expected), "none",
-                mend=(want.create(name), want.say(name)),
+                fix=(want.create(name), want.say(name)),
             )  # fmt: skip
         elif got != expected:
             yield _other_policy(table, name, want, expected, got)
     for policy in found.values():
         yield AccessDifference(
             "policy", "extra", table.name, f"policy {policy.name}", "none", _policy(policy),
-            mend=(f"drop policy {ident(policy.name)} on {name};",), removes=True,
+            fix=(f"drop policy {ident(policy.name)} on {name};",), removes=True,
         )  # fmt: skip
 
 
@@ -78,11 +78,9 @@ def _other_policy(table: Table, name: str, want: TablePolicy, expected: Policy, 
     if shown[0] == shown[1]:
         return AccessDifference(
             "policy", "different", table.name, f"comment of policy {want.name}", expected.comment or "", got.comment or "none",
-            mend=(want.say(name),),
+            fix=(want.say(name),),
         )  # fmt: skip
-    return AccessDifference(
-        "policy", "different", table.name, f"policy {want.name}", *shown, mend=want.statements(name)
-    )
+    return AccessDifference("policy", "different", table.name, f"policy {want.name}", *shown, fix=want.statements(name))
 
 
 def _policy(policy: Policy) -> str:
@@ -97,7 +95,7 @@ def compare_view(project: Project, live: LiveAccess, view: View) -> Iterator[Acc
     if not view.materialized and not is_invoker(view):
         yield AccessDifference(
             "view", "different", view.name, "security_invoker", "true", "false: it shows every reader what its owner may see",
-            mend=(f"alter view {name} set (security_invoker = true);",),
+            fix=(f"alter view {name} set (security_invoker = true);",),
         )  # fmt: skip
     right = view_right(project, view)
     yield from compare_rights(live, "table", name, view.name, expected_rights([right]), view.grants, view.owner)

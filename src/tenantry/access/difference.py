@@ -22,7 +22,7 @@ class AccessDifference:
     Attributes:
         on: the table, view, sequence or function; the schema's name for differences of the whole schema.
         what: the policy, the right and its role, …
-        mend: the statements that repair it, in order. Empty if people must repair it: `advice` says how.
+        fix: the statements that repair it, in order. Empty if people must repair it: `advice` says how.
         script: running the script of the context functions again repairs it.
         removes: the repair drops or revokes something.
     """
@@ -33,17 +33,17 @@ class AccessDifference:
     what: str
     expected: str
     found: str
-    mend: tuple[str, ...] = ()
+    fix: tuple[str, ...] = ()
     script: bool = False
     removes: bool = False
     advice: str = ""
 
     @property
-    def mendable(self) -> bool:
-        return bool(self.mend) or self.script
+    def fixable(self) -> bool:
+        return bool(self.fix) or self.script
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "mend": list(self.mend), "mendable": self.mendable}
+        return {**asdict(self), "fix": list(self.fix), "fixable": self.fixable}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,5 +28,5 @@ class RefusedRows(AnalysisRule):
                     said = explain_reason(reason, column, case.project.mapping(each.mapping))
                     yield self.finding(
                         each.mapping, said.what + each.of_sample, count=tally.count, column=column, keys=tally.keys,
-                        advice=f"Will be quarantined. {said.mend}",
+                        advice=f"Will be quarantined. {said.fix}",
                     )  # fmt: skip

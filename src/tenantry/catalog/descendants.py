@@ -16,7 +16,7 @@ class UnfitTable:
 
     table: str
     why: str
-    mend: str
+    fix: str
 
 
 def unfit_below(tables: Sequence[Table]) -> Iterator[UnfitTable]:

@@ -30,7 +30,7 @@ class Hidden:
         )  # fmt: skip
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         """Return the statements that make every row visible."""
         role = ident(self.role)
         off = "no force row level security" if self.owner == self.role else "disable row level security"
@@ -65,7 +65,7 @@ def _rows_hidden(found: tuple[Hidden, ...], doing: str) -> RowsHidden:
     return RowsHidden(
         f"Row-level security hides rows of {tables} from {found[0].role}. Tenantry must see every row: a row that it does not see"
         f" would count as deleted.{before} No row of these tables was migrated or compared.",
-        hint=f"To see every row, {found[0].mend}. Then run the same command again.",
+        hint=f"To see every row, {found[0].fix}. Then run the same command again.",
         detail={"tables": [each.table for each in found], "role": found[0].role},
     )
 

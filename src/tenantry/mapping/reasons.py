@@ -15,7 +15,7 @@ from tenantry.postgres import literal
 @dataclass(frozen=True, slots=True)
 class Explanation:
     what: str
-    mend: str
+    fix: str
 
 
 def written(problem: str) -> str:

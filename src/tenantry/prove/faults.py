@@ -39,7 +39,7 @@ class Fault:
     name: str
     level: Level
     wanted: str
-    mending: str
+    fix: str
     places: tuple[FaultPlace, ...]
 
 
@@ -61,7 +61,7 @@ def faults(results: Iterable[Result], rules: Sequence[SarifRule] = ()) -> tuple[
             name,
             level,
             known[name].title if name in known else "",
-            known[name].mending if name in known else "",
+            known[name].fix if name in known else "",
             tuple(places),
         )
         for (group, name, level), places in found.items()

@@ -52,7 +52,7 @@ class SarifRule:
     title: str
     level: Level = "error"
     why: str = ""
-    mending: str = ""
+    fix: str = ""
 
 
 def passed(results: Sequence[Result]) -> bool:
@@ -154,7 +154,7 @@ def as_sarif(
 
 
 def _sarif_rule(rule: SarifRule, page: str) -> dict[str, object]:
-    text = " ".join(part for part in (rule.why, rule.mending) if part)
+    text = " ".join(part for part in (rule.why, rule.fix) if part)
     found: dict[str, object] = {
         "id": rule.name,
         "shortDescription": {"text": rule.title},
@@ -209,7 +209,7 @@ def as_markdown(results: Sequence[Result], rules: Sequence[SarifRule] = (), *, t
                 for result in failed
                 if result.name == name
             ]
-            lines += ["", f"To fix it: {rule.mending}", ""] if rule.mending else [""]
+            lines += ["", f"To fix it: {rule.fix}", ""] if rule.fix else [""]
     for outcome in ("not applicable", "not tried"):
         left = [result for result in results if result.outcome == outcome]
         if left:

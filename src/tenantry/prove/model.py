@@ -48,7 +48,7 @@ class Check:
 
     name: str
     title: str
-    mending: str
+    fix: str
     violations: tuple[str, ...] = ()
 
     @property

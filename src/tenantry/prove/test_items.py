@@ -63,7 +63,7 @@ def of_lint(lint: Lint) -> Verdicts:
         if errors:
             lines = [f"  {finding.object}{': ' if finding.object else ''}{finding.detail}" for finding in errors]
             message = "\n".join(
-                [f"{name}: does not hold: {errors[0].title}", *_first(lines), f"To fix it: {errors[0].mending}"]
+                [f"{name}: does not hold: {errors[0].title}", *_first(lines), f"To fix it: {errors[0].fix}"]
             )
         found[name] = Verdict("failed" if errors else "passed", message, tuple(notes))
     found |= {name: Verdict("skipped", f"not applicable: {reason}") for name, reason in lint.not_applicable}

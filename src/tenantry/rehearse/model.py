@@ -56,7 +56,7 @@ class RehearsalProblem:
 
     stage: str
     what: str
-    mend: str = ""
+    fix: str = ""
     code: str = ""
 
 

@@ -64,7 +64,7 @@ def sections(result: Rehearsal) -> list[Section]:
 
 
 def _problems(result: Rehearsal) -> Section:
-    rows = tuple((problem.stage, problem.code, problem.what, problem.mend) for problem in result.problems)
+    rows = tuple((problem.stage, problem.code, problem.what, problem.fix) for problem in result.problems)
     return Section("Problems", (), ("stage", "code", "problem", "what to do"), rows)
 
 

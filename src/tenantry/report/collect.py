@@ -53,7 +53,7 @@ def quarantine_summary(connection: Connection, project: Project) -> list[dict[st
                 "count": count,
                 "keys": list(keys),
                 "what": said.what,
-                "mend": said.mend,
+                "fix": said.fix,
             }
         )
     return summary

@@ -242,7 +242,7 @@ BROKEN: dict[str, tuple[list[str], set[Found]]] = {
 }
 
 
-def _break_and_mend(built: Built, *kinds: str) -> None:
+def _break_and_fix(built: Built, *kinds: str) -> None:
     want = set().union(*(BROKEN[kind][1] for kind in kinds))
     with built.database.connect() as admin:
         for kind in kinds:
@@ -250,7 +250,7 @@ def _break_and_mend(built: Built, *kinds: str) -> None:
         look = _look(built)
         assert listed_rights(look[2]) == want, kinds
         for each in look[2]:
-            assert each.mendable == (each.kind != "owner"), kinds
+            assert each.fixable == (each.kind != "owner"), kinds
             if each.kind == "owner":
                 run(admin, each.advice.partition("run: ")[2])
     _apply(built, look)
@@ -274,7 +274,7 @@ def test_every_difference_is_named_and_repaired(world: World) -> None:
     ]
     apart = {kind for kinds in rounds for kind in kinds}
     for kinds in (*rounds, [kind for kind in BROKEN if kind not in apart]):
-        _break_and_mend(world.built, *kinds)
+        _break_and_fix(world.built, *kinds)
 
 
 def test_rights_from_the_owners_default_privileges_are_revoked(database: Database, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_rights_from_the_owners_default_privileges_are_revoked(database: Databas
 
 
 def test_several_differences_are_repaired_at_once_on_every_version(world_each: World) -> None:
-    _break_and_mend(
+    _break_and_fix(
         world_each.built,
         "a policy for a lesser role",
         "a policy that nobody asked for",
@@ -382,7 +382,7 @@ def test_undecided_tables_are_named_and_not_changed(world: World) -> None:
         before = read_catalog(owner, "studio").table("later")
     found = _differences(built)
     assert listed_rights(found) == {("table", "extra", "later", "table"), ("table", "missing", "fairs", "table")}
-    assert not any(each.mendable for each in found)
+    assert not any(each.fixable for each in found)
     assert "row-level security off, rights: authenticated: SELECT" in next(
         each.found for each in found if each.on == "later"
     )

@@ -43,10 +43,10 @@ def retry(database: Database, ids: list[int] | None) -> Retried:
         return held.retry(connection, project, ids)
 
 
-def mend(database: Database, entry: Entry, **values: str) -> None:
+def fix(database: Database, entry: Entry, **values: str) -> None:
     project = project_of(database)
     with engine(database) as connection:
-        held.mend(connection, project, entry, values)
+        held.fix(connection, project, entry, values)
 
 
 def number(database: Database, mapping: str, code: str) -> int:
@@ -212,8 +212,8 @@ def test_an_address_in_use_merges_the_two_people(finished: Database) -> None:
 
 def test_two_people_corrected_to_one_address_are_merged(finished: Database) -> None:
     first, second = [entry for entry in entries(finished, table="users") if entry.mapping == "profiles"][:2]
-    mend(finished, first, email="both@example.org")
-    mend(finished, second, email=" Both@Example.org")
+    fix(finished, first, email="both@example.org")
+    fix(finished, second, email=" Both@Example.org")
     done = retry(finished, [first.id, second.id])
     assert done.still == 0
     assert one(finished, "select count(*) from clinic.profiles where email = 'both@example.org'") == 1

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from clinic.platform import tokens
-from tenantry.migrate.copy.quarantine import entries, mend, retry
+from tenantry.migrate.copy.quarantine import entries, fix, retry
 from tenantry.migrate.replay.reverse import Counts
 from tests.integration.migrate.reverse_sides import AUDIT, GOOD, Sides, keys_of, pick, sides
 from tests.migrate_support import (
@@ -411,7 +411,7 @@ def test_a_corrected_row_keeps_its_correction_until_the_cell_is_written(sides: S
     original = sides.source()["metric_values"][key]["value"]
     with engine(sides.database) as connection:
         (entry,) = entries(connection, sides.project, ids=[number])
-        mend(connection, sides.project, entry, {"value": "5"})
+        fix(connection, sides.project, entry, {"value": "5"})
         assert retry(connection, sides.project, [number]).readmitted == 1
     before = sides.source()
     assert before["metric_values"][key]["value"] == original

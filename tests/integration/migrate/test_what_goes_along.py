@@ -50,7 +50,7 @@ def test_what_others_made_on_the_target_is_named_before_it_would_go(small: MakeS
         "create trigger on_sign_up after insert on auth.users for each row execute function app.on_sign_up()"
     )
     done = app.rows("select count(*) from tenantry.step where status = 'done'")
-    left = {named: mend for _, named, mend in OTHERS}
+    left = {named: fix for _, named, fix in OTHERS}
     while left:
         said = app.run("rollback", "--everything", "--yes", code=1)
         text = " ".join(said.err.split())

@@ -219,7 +219,7 @@ def test_a_login_that_others_use_is_a_problem(stall: tuple[Database, Manifest]) 
 # -- failing and stopping ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [StepFailed("it broke", hint="mend it"), psycopg.OperationalError("gone")])
+@pytest.mark.parametrize("error", [StepFailed("it broke", hint="fix it"), psycopg.OperationalError("gone")])
 def test_what_fails_on_the_copy_is_reported_and_the_copy_dropped(
     stall: tuple[Database, Manifest], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

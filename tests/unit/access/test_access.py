@@ -352,7 +352,7 @@ def test_package_data_holds_every_script() -> None:
     for script in (root / "prove" / "sql").glob("*.sql"):
         text = script.read_text(encoding="utf-8")
         assert text.startswith("-- title: ")
-        assert "\n-- mending: " in text
+        assert "\n-- fix: " in text
 
 
 # -- kinds of tables, and what opens more than a cell ---------------------------------------------------------------------

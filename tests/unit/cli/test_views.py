@@ -28,7 +28,7 @@ def entry() -> Entry:
     made: Entry = object.__new__(Entry)
     values = {
         "id": 7, "mapping": HOSTILE, "source_table": HOSTILE, "source_key": HOSTILE, "reason": "value_invalid", "problems": (),
-        "source_column": "a", "original": {"a": HOSTILE}, "patch": {}, "what": HOSTILE, "mend": HOSTILE, "parent": HOSTILE,
+        "source_column": "a", "original": {"a": HOSTILE}, "patch": {}, "what": HOSTILE, "fix": HOSTILE, "parent": HOSTILE,
         "detail": HOSTILE,
     }  # fmt: skip
     for name in Entry.__dataclass_fields__:

@@ -110,7 +110,7 @@ def a_check(**more: Any) -> dict[str, Any]:
 
 
 def a_finding(severity: str = "warning", **more: Any) -> dict[str, Any]:
-    said = {"code": "TA-302", "area": "data", "table": "goals", "title": "cannot be read", "advice": "Mend it."}
+    said = {"code": "TA-302", "area": "data", "table": "goals", "title": "cannot be read", "advice": "Fix it."}
     return {**said, "severity": severity, "count": 2, "column": "value", "keys": ["k1", "k2"], **more}
 
 
@@ -143,7 +143,7 @@ def migrated(**more: Any) -> dict[str, Any]:
                 "count": 2,
                 "keys": ["k1", "k2"],
                 "what": "value cannot be read",
-                "mend": "Mend value in goals.",
+                "fix": "Fix value in goals.",
             }
         ],
         "merged": [{"mapping": "goals", "reason": "the same day twice", "count": 1, "keys": ["k3"]}],
@@ -412,7 +412,7 @@ def test_quarantine_has_counts_keys_fixes_and_a_command() -> None:
     report["quarantine"][0]["mapping"] = "my goals"
     page = Page(render_html(report))
     assert "Quarantine: 2 rows" in page.text
-    assert "Mend value in goals." in page.text
+    assert "Fix value in goals." in page.text
     assert "tenantry -m x.toml quarantine list --table 'my goals' --reason value_invalid" in page.text
     assert len(page.with_class("command")) >= 3
 

@@ -19,5 +19,5 @@ class HiddenRows(AnalysisRule):
             yield self.finding(
                 each.table,
                 each.why,
-                advice=f"Hidden rows would be treated as missing. Before the run, {each.mend}.",
+                advice=f"Hidden rows would be treated as missing. Before the run, {each.fix}.",
             )

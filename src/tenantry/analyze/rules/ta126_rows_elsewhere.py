@@ -19,7 +19,7 @@ class RowsElsewhere(AnalysisRule):
 
     def find(self, case: Case) -> Iterator[Finding]:
         for unfit in unfit_below(case.project.source_tables):
-            yield self.finding(unfit.table, unfit.why, advice=unfit.mend)
+            yield self.finding(unfit.table, unfit.why, advice=unfit.fix)
         for table in case.project.target.tables:
             if table.kind != "partitioned" and table.below:
                 yield self.finding(

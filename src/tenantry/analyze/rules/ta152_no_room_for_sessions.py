@@ -19,9 +19,9 @@ class NoRoomForSessions(AnalysisRule):
 
     def find(self, case: Case) -> Iterator[Finding]:
         for limit in case.around.at_work.limits:
-            mend = "raise max_connections" if limit.what == "the server" else f"alter {limit.what} connection limit …"
+            fix = "raise max_connections" if limit.what == "the server" else f"alter {limit.what} connection limit …"
             yield self.finding(
                 "", f"{limit.what} may have {limit.most} sessions, and {limit.used} are in use: a run needs {SESSIONS}",
-                advice=f"It would stop with TN-207 halfway. Before the run, {mend}, or close unneeded sessions;"
+                advice=f"It would stop with TN-207 halfway. Before the run, {fix}, or close unneeded sessions;"
                 " `tenantry migrate --workers 1` needs one less.",
             )  # fmt: skip

@@ -76,7 +76,7 @@ def diff(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False
     else:
         view.differences(out, found.differences)
         view.warnings(err, found.project)
-        if any(each.mendable for each in found.differences):
+        if any(each.fixable for each in found.differences):
             out.print(
                 "Repair: `tenantry access apply`. To see its statements first: `tenantry access apply --dry-run`."
             )
@@ -107,7 +107,7 @@ def apply(
     with connected(settings, loaded) as (_, connection):
         found = compare_access(connection, loaded)
         plan = found.changes()
-        left = [each for each in found.differences if not each.mendable]
+        left = [each for each in found.differences if not each.fixable]
         done = False
         if plan and not dry_run:
             check_secured(last_run(connection))

@@ -100,7 +100,7 @@ def retry(
                 raise typer.BadParameter("must be written as column=value", param_hint="--set")
             pairs = {name: value for name, _, value in (pair.partition("=") for pair in values)}
             (entry,) = held.entries(connection, prepared.project, ids=numbers)
-            held.mend(connection, prepared.project, entry, pairs)
+            held.fix(connection, prepared.project, entry, pairs)
         if numbers:
             held.entries(connection, prepared.project, ids=numbers)
         done = held.retry(connection, prepared.project, numbers or None)

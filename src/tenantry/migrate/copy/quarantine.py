@@ -51,7 +51,7 @@ class Entry:
     state: str
     created_at: datetime
     what: str
-    mend: str
+    fix: str
     original: MappingType[str, Any]
     patch: MappingType[str, Any]
 
@@ -130,7 +130,7 @@ def _entry(row: Sequence[Any], project: Project | None) -> Entry:
     return Entry(
         row[0], row[1], row[2], row[3], row[4], row[5] or "", _source_column(mapping, row[5]),
         tuple(read(each) for each in row[6].split(";")), row[12] or "", parent,
-        row[11], row[13], said.what, said.mend, masked, patch,
+        row[11], row[13], said.what, said.fix, masked, patch,
     )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def _source_column(mapping: Mapping | None, column: str | None) -> str:
     return next((each.source for each in mapping.columns if each.name == column and each.source), "")
 
 
-def mend(connection: Connection, project: Project, entry: Entry, values: MappingType[str, str]) -> None:
+def fix(connection: Connection, project: Project, entry: Entry, values: MappingType[str, str]) -> None:
     """Record corrected values for columns of the source row; they are used when the row is retried.
 
     Raises:

@@ -21,7 +21,7 @@ def repair(live: RunHandle) -> list[Verification]:
     """
     candidates = verify.find_candidates(live.main, live.project, live.journal)
 
-    def mend(connection: Connection, done: Round) -> None:
+    def fix(connection: Connection, done: Round) -> None:
         if live.run.direction == "reverse":
             for mapping in live.project:
                 connection.execute(
@@ -34,7 +34,7 @@ def repair(live: RunHandle) -> list[Verification]:
             live.replayer.mark(connection, mapping, candidates[mapping.name])
         live.replayer.settle(connection, done)
 
-    live.round(limit=EVERYTHING, before_commit=mend)
+    live.round(limit=EVERYTHING, before_commit=fix)
     counted = {name: len(keys) for name, keys in candidates.items() if keys}
     live.journal.event(live.main, "repaired", "rows that differed were derived again", keys=counted)
     return compare_sides(live)

@@ -5,7 +5,7 @@ The header of a file describes the check:
     -- title: the property that holds if nothing is found
     -- level: error, warning or info
     -- why: what an attacker gains
-    -- mending: what to do
+    -- fix: what to do
     -- uses: the parts of parts.sql that it needs
     -- needs: manifest, tenant, membership, login, definer, tenantry (a schema of that name), version 17: else not applicable
     -- proof: yes, if the proof of a manifest runs it too
@@ -37,7 +37,7 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "info")
 
 _SQL = "tenantry.prove.lint.sql"
 _AUDIT = ("created_at", "updated_at", "created_by", "updated_by")
-_KEYS = ("title", "level", "why", "mending", "uses", "needs", "proof")
+_KEYS = ("title", "level", "why", "fix", "uses", "needs", "proof")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class CheckFile:
     title: str
     level: Level
     why: str
-    mending: str
+    fix: str
     uses: tuple[str, ...]
     needs: tuple[str, ...]
     proof: bool
@@ -197,7 +197,7 @@ def run_checks(conn: psycopg.Connection[Any], project: Project, login: str) -> t
         Check(
             check.name,
             check.title,
-            check.mending,
+            check.fix,
             tuple(
                 str(violation)
                 for violation in run_check(conn, check, values)
@@ -279,7 +279,7 @@ def _read(name: str, text: str) -> CheckFile:
         header["title"],
         header["level"],
         header["why"],
-        header["mending"],
+        header["fix"],
         _words(header["uses"]),
         _words(header["needs"]),
         header["proof"] == "yes",

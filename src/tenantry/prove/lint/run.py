@@ -46,7 +46,7 @@ class LintFinding:
     title: str
     object: str
     detail: str
-    mending: str
+    fix: str
     why: str = ""
 
     def __str__(self) -> str:
@@ -187,7 +187,7 @@ def run_lint(
         runs = [check for check in asked if reasons[check.name] is None]
         values = with_parts_read(conn, runs, parameters(scope, facts))
         found = [
-            LintFinding(check.name, each.level, check.title, each.object, each.detail, check.mending, check.why)
+            LintFinding(check.name, each.level, check.title, each.object, each.detail, check.fix, check.why)
             for check in runs
             for each in run_check(conn, check, values)
         ]
@@ -210,7 +210,7 @@ def run_lint(
         tuple(allowed for allowed in exceptions if not any(allowed.covers(finding) for finding in found)),
         facts.unread,
         time.monotonic() - started,
-        tuple(SarifRule(check.name, check.title, check.level, check.why, check.mending) for check in files),
+        tuple(SarifRule(check.name, check.title, check.level, check.why, check.fix) for check in files),
     )
 
 

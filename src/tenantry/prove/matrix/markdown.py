@@ -31,7 +31,7 @@ def _lines(proof: Proof) -> Iterator[str]:
         for violation in check.violations:
             yield f"  - {_text(violation)}"
         if check.violations:
-            yield f"  - To fix it: {_text(check.mending)}"
+            yield f"  - To fix it: {_text(check.fix)}"
     yield from ("", "## The matrix as it was executed", "")
     yield "✓ allowed, own: own rows only, some: some of its rows, – refused, ✗ not as the matrix says, ? not tried."
     yield ""

@@ -36,8 +36,8 @@ def show_faults(console: Console, found: Sequence[Fault]) -> None:
         if fault.wanted:
             console.print(Padding(Text(f"Expected: {fault.wanted}", style="dim"), (0, 0, 0, 4)))
         console.print(_grid(fault))
-        if fault.mending:
-            console.print(Padding(Text(f"To fix it: {fault.mending}", style="dim"), (0, 0, 0, 4)))
+        if fault.fix:
+            console.print(Padding(Text(f"To fix it: {fault.fix}", style="dim"), (0, 0, 0, 4)))
 
 
 def _places(fault: Fault) -> str:

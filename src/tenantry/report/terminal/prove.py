@@ -59,7 +59,7 @@ def proof(console: Console, shown: Proof, *, verdict: bool = True, failures: boo
             console.print(f"[bold red]✗ {escape(check.title)}[/]")
             for violation in check.violations:
                 console.print(f"    {escape(violation)}")
-            console.print(f"    [cyan]{escape(check.mending)}[/]")
+            console.print(f"    [cyan]{escape(check.fix)}[/]")
     for cell in shown.failures if failures else ():
         console.print(f"[bold red]✗[/] {escape(str(cell))}")
     for note in shown.notes:

@@ -35,7 +35,7 @@ def quarantine_entry(console: Console, entry: Entry) -> None:
     lines: list[Any] = [
         Text(f"{entry.source_table} {entry.source_key}, for {entry.mapping}"),
         Text(f"reason: {', '.join(entry.problems)}: {entry.what}" + (f" ({entry.parent})" if entry.parent else "")),
-        Text(f"to fix it: {entry.mend}", style="cyan"),
+        Text(f"to fix it: {entry.fix}", style="cyan"),
     ]
     if entry.detail:
         lines.append(Text(entry.detail))

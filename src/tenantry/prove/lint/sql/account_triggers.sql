@@ -1,7 +1,7 @@
 -- title: The triggers that synchronize accounts exist on auth.users and fire
 -- level: error
 -- why: Policies read what these triggers write, never auth.users itself. Without them people who are deleted, banned or no longer super admins keep their access, and people who change their address keep invitations that were sent to the old one.
--- mending: tenantry access diff shows them, tenantry access apply creates and enables them again. By hand: alter table … enable always trigger …, as its owner.
+-- fix: tenantry access diff shows them, tenantry access apply creates and enables them again. By hand: alter table … enable always trigger …, as its owner.
 -- needs: tenantry
 -- proof: yes
 with wanted as (

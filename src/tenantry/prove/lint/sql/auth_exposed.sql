@@ -1,7 +1,7 @@
 -- title: Clients read no accounts, neither directly nor through a view
 -- level: error
 -- why: auth.users holds the addresses, password hashes and metadata of every person of all tenants.
--- mending: revoke all on … from …; expose the needed columns in a table of profiles with policies.
+-- fix: revoke all on … from …; expose the needed columns in a table of profiles with policies.
 -- uses: grants, view_sources, reach
 select r.object, g.who || ' reads ' || string_agg(distinct s.object, ', ' order by s.object) || ' through this view' as detail
   from relations as r

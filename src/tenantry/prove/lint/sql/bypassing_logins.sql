@@ -1,7 +1,7 @@
 -- title: No login that policies do not bind is used as a client
 -- level: warning
 -- why: No policy applies to the statements that an application runs over such a login.
--- mending: Let applications use a login that owns nothing, with NOBYPASSRLS; keep the other for migrations and backups.
+-- fix: Let applications use a login that owns nothing, with NOBYPASSRLS; keep the other for migrations and backups.
 -- uses: relations
 with logins as (
     select r.oid, r.rolname::text as name, case when r.rolsuper then 'is a superuser' else 'bypasses row-level security' end as what,

@@ -1,7 +1,7 @@
 -- title: Clients read no catalog that holds values or passwords
 -- level: error
 -- why: pg_statistic holds the most frequent values of all tenants; others hold password hashes and the logins of other servers.
--- mending: revoke all on pg_catalog.… from …, public.
+-- fix: revoke all on pg_catalog.… from …, public.
 -- uses: reach
 select format('%%I.%%I', n.nspname, c.relname) as object, h.who || ' has ' || string_agg(distinct x.privilege_type, ', ') as detail
   from pg_class as c

@@ -1,7 +1,7 @@
 -- title: Partitions and inheritance children are not reached past their parent's policies
 -- level: error
 -- why: Policies apply to the table that a statement names: a client with a right on the partition reads it without the parent's.
--- mending: revoke all on the child from clients (the parent's grants serve statements on the parent), or enable row-level security
+-- fix: revoke all on the child from clients (the parent's grants serve statements on the parent), or enable row-level security
 --   on it and give it the same policies.
 -- uses: grants
 with recursive above as (

@@ -1,7 +1,7 @@
 -- title: Clients call no function that sets the caller
 -- level: error
 -- why: Over an API, callers who cannot send SQL call the function and act as any user for the rest of the transaction.
--- mending: revoke execute on function … from public and from the roles of clients; keep functions for tests in a test database.
+-- fix: revoke execute on function … from public and from the roles of clients; keep functions for tests in a test database.
 -- uses: functions, callable, clauses, bodies
 with believed as (
     select lower(unnest(c.settings)) as name from clauses as c

@@ -1,7 +1,7 @@
 -- title: No client may change an id, a tenant, or who made a row and when
 -- level: error
 -- why: A caller who may update the tenant column of a row can move it into another tenant, or out of their own.
--- mending: revoke update on … from …, then grant it again column by column without these.
+-- fix: revoke update on … from …, then grant it again column by column without these.
 -- uses: grants, tenant_columns, clauses, guarded
 -- proof: yes
 select r.object || '.' || quote_ident(a.attname) as object, 'UPDATE for ' || string_agg(distinct g.who, ', ' order by g.who) as detail,

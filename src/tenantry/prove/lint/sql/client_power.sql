@@ -1,7 +1,7 @@
 -- title: No client is, or can become, a role of greater power
 -- level: error
 -- why: After one SET ROLE, or one GRANT, no policy applies any more; injected SQL can run it too.
--- mending: revoke … from …. Use a separate login for tasks that need the greater role.
+-- fix: revoke … from …. Use a separate login for tasks that need the greater role.
 -- uses: becomes, relations
 with power as (
     select r.oid, r.rolname::text as name,

@@ -1,7 +1,7 @@
 -- title: No client role is a superuser, bypasses row-level security, owns anything, or is member of another role
 -- level: error
 -- why: Policies do not bind superusers, BYPASSRLS and owners; a membership adds the rights of another role.
--- mending: alter role … nosuperuser nobypassrls; revoke the membership; reassign its objects to the owner of the tables.
+-- fix: alter role … nosuperuser nobypassrls; revoke the membership; reassign its objects to the owner of the tables.
 -- proof: yes
 select '' as object, r.rolname::text || ' is a superuser or bypasses row-level security' as detail, 'error' as level
   from pg_roles as r

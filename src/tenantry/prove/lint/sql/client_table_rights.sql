@@ -1,7 +1,7 @@
 -- title: No client may truncate a table, make triggers on it, reference it or maintain it
 -- level: error
 -- why: TRUNCATE bypasses policies and empties the table for all tenants; a trigger or a reference runs with other people's rights.
--- mending: revoke truncate, trigger, references on … from …, public. From PostgreSQL 17 on also maintain. What Supabase grants by
+-- fix: revoke truncate, trigger, references on … from …, public. From PostgreSQL 17 on also maintain. What Supabase grants by
 --   default (all) can be revoked without loss: its API uses none of these.
 -- uses: grants
 -- proof: yes

@@ -1,7 +1,7 @@
 -- title: No default sets the caller before the application does
 -- level: error
 -- why: Without a context there must be no rows. A default of the role or the database makes every forgotten context a valid one.
--- mending: alter role … reset …; alter database … reset ….
+-- fix: alter role … reset …; alter database … reset ….
 -- uses: clauses, bodies
 with settings as (
     select unnest(c.settings) as name from clauses as c

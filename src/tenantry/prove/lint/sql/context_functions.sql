@@ -1,7 +1,7 @@
 -- title: The functions of schema tenantry have a fixed search_path, and no definer function is open to PUBLIC
 -- level: error
 -- why: A caller who can place an object before the intended one in the search path makes the context functions run it with their rights.
--- mending: alter function … set search_path = pg_catalog, pg_temp; revoke all on function … from public.
+-- fix: alter function … set search_path = pg_catalog, pg_temp; revoke all on function … from public.
 -- needs: tenantry
 -- proof: yes
 select p.oid::regprocedure::text as object, reason.text as detail

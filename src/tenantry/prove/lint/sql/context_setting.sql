@@ -1,7 +1,7 @@
 -- title: No statement can set the caller
 -- level: warning
 -- why: Every statement on the connection can SET a setting: with one SQL injection the attacker acts as any user.
--- mending: Seal the context (Tenantry's [context] sealed), so that only the application can open it; or be sure that only the
+-- fix: Seal the context (Tenantry's [context] sealed), so that only the application can open it; or be sure that only the
 --   application, as PostgREST does, composes statements on these connections.
 -- uses: clauses, bodies
 with recursive called as (

@@ -1,7 +1,7 @@
 -- title: Functions that are made later are not open to PUBLIC
 -- level: info
 -- why: PostgreSQL lets PUBLIC execute every new function: a SECURITY DEFINER one is open from the moment it is made.
--- mending: alter default privileges for role … revoke execute on functions from public.
+-- fix: alter default privileges for role … revoke execute on functions from public.
 -- uses: relations
 select '' as object, 'functions that ' || o.rolname || ' makes are open to PUBLIC' as detail
   from pg_roles as o

@@ -1,7 +1,7 @@
 -- title: No object that is made later is open to clients by default
 -- level: error
 -- why: The next table is readable before row-level security is enabled on it.
--- mending: alter default privileges for role … in schema … revoke all on tables from …; grant the intended rights explicitly.
+-- fix: alter default privileges for role … in schema … revoke all on tables from …; grant the intended rights explicitly.
 -- uses: reach
 with opened as (
     select coalesce(quote_ident(n.nspname), '') as object, o.rolname::text as maker, h.who, d.defaclobjtype as kind,

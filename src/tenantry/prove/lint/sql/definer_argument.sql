@@ -2,7 +2,7 @@
 -- level: error
 -- why: Reading the caller is not enough: the caller chooses the tenant, the row or the person, and the function reads or
 --   writes it with its owner's rights, regardless of its owner. A default argument does not help: the caller can pass another value.
--- mending: Compare the rows' tenant with the caller's (join the memberships of auth.uid(), or ask is_member(argument) first); take
+-- fix: Compare the rows' tenant with the caller's (join the memberships of auth.uid(), or ask is_member(argument) first); take
 --   the person from auth.uid() instead of an argument. Make the function SECURITY INVOKER if policies allow the same.
 -- uses: functions, callable, tenant_columns, clauses
 with picked as (

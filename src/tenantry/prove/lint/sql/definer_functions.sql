@@ -1,7 +1,7 @@
 -- title: Clients cannot call a definer function without a fixed search_path
 -- level: error
 -- why: Without a fixed search_path the caller decides which tables and operators the function means, with its owner's rights.
--- mending: revoke all on function … from public, and set its search_path to pg_catalog, pg_temp.
+-- fix: revoke all on function … from public, and set its search_path to pg_catalog, pg_temp.
 -- uses: functions, callable
 -- proof: yes
 select f.oid::regprocedure::text as object, reason.text as detail, reason.level

@@ -1,7 +1,7 @@
 -- title: The role of the context functions cannot log in, bypasses nothing and writes nothing
 -- level: error
 -- why: Then a fault in a context function can expose memberships at most; with more rights it could expose everything.
--- mending: alter role … nologin nosuperuser nobypassrls; revoke insert, update, delete on … from ….
+-- fix: alter role … nologin nosuperuser nobypassrls; revoke insert, update, delete on … from ….
 -- needs: definer
 -- proof: yes
 select '' as object, r.rolname::text || ' can log in, is a superuser or bypasses row-level security' as detail

@@ -2,7 +2,7 @@
 -- level: warning
 -- why: Unless pg_temp is named, it is searched first for tables and types: a temporary object of the caller replaces the one
 --   that is meant. An empty search_path does not help: a type pg_temp.text still wins.
--- mending: alter function … set search_path = pg_catalog, pg_temp, and qualify the names in it.
+-- fix: alter function … set search_path = pg_catalog, pg_temp, and qualify the names in it.
 -- uses: functions, callable, reach
 select f.oid::regprocedure::text as object, case when f.prorettype = 'trigger'::regtype then 'triggers call it' else c.who || ' may call it' end || '; its search_path is '
        || coalesce(nullif(f.path, '""'), '''''') || ', without pg_temp at its end' as detail,

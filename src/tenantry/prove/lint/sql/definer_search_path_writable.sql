@@ -1,7 +1,7 @@
 -- title: The search_path of a definer function contains no schema in which clients can make objects
 -- level: error
 -- why: An operator or function that a client makes there is called with the rights of the function's owner.
--- mending: alter function … set search_path = pg_catalog, pg_temp; revoke create on schema … from …, public.
+-- fix: alter function … set search_path = pg_catalog, pg_temp; revoke create on schema … from …, public.
 -- uses: functions, reach
 select f.oid::regprocedure::text as object, h.who || ' may create in ' || quote_ident(n.nspname)
        || ', which its search_path holds' as detail

@@ -1,7 +1,7 @@
 -- title: A definer function with a tenant argument checks that it is the caller's
 -- level: error
 -- why: The caller writes any tenant into the argument, and the function reads or writes there with its owner's rights.
--- mending: Check the argument against the caller's tenants in the function, or take the tenant from the caller instead.
+-- fix: Check the argument against the caller's tenants in the function, or take the tenant from the caller instead.
 -- uses: functions, callable
 select f.oid::regprocedure::text as object, c.who || ' may call it; its argument ' || quote_ident(a.name)
        || ' is a tenant, and its text never asks who calls' as detail,

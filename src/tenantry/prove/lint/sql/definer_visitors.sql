@@ -1,7 +1,7 @@
 -- title: Anonymous clients call no definer function
 -- level: warning
 -- why: Anyone who knows the address can call it without an account, with its owner's rights.
--- mending: revoke execute on function … from public, anon; grant it to the role of signed-in users.
+-- fix: revoke execute on function … from public, anon; grant it to the role of signed-in users.
 -- uses: functions, callable, reach
 select f.oid::regprocedure::text as object, c.who || ' may call it' as detail
   from functions as f

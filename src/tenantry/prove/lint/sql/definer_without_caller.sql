@@ -1,7 +1,7 @@
 -- title: Definer functions that clients call depend on the caller
 -- level: error
 -- why: The function reads tenants' tables with its owner's rights, bypassing policies, and returns the same rows to every caller.
--- mending: Let it compare the rows with the caller's tenants, make it SECURITY INVOKER, or revoke execute from clients.
+-- fix: Let it compare the rows with the caller's tenants, make it SECURITY INVOKER, or revoke execute from clients.
 -- uses: functions, callable, tenant_columns
 select f.oid::regprocedure::text as object, c.who || ' may call it; it reads '
        || (select string_agg(r.oid::regclass::text, ', ' order by r.oid::regclass::text)

@@ -1,7 +1,7 @@
 -- title: Addresses count as confirmed only after their owner has confirmed them
 -- level: warning
 -- why: Profiles, memberships and invitations go to the account with a confirmed address. Where Supabase Auth confirms every address at sign-up, anyone who enters another person's address gets what waits for that person.
--- mending: Switch on the confirmation of e-mail addresses in Supabase Auth (Authentication, Sign In / Providers, Email: Confirm email; GOTRUE_MAILER_AUTOCONFIRM=false), then look through the memberships that such accounts have.
+-- fix: Switch on the confirmation of e-mail addresses in Supabase Auth (Authentication, Sign In / Providers, Email: Confirm email; GOTRUE_MAILER_AUTOCONFIRM=false), then look through the memberships that such accounts have.
 -- needs: tenantry
 select 'auth.users' as object,
        split_part(s.word, '/', 1) || ' of the last ' || split_part(s.word, '/', 2)

@@ -1,7 +1,7 @@
 -- title: No other role can change what an event trigger runs
 -- level: warning
 -- why: The function runs with the rights of the role that makes or drops an object, sometimes a superuser: a role that can change the function gains them.
--- mending: alter function … owner to a superuser; alter function … set search_path = pg_catalog, pg_temp.
+-- fix: alter function … owner to a superuser; alter function … set search_path = pg_catalog, pg_temp.
 select quote_ident(e.evtname) as object, p.oid::regprocedure::text || ' '
        || case when not o.rolsuper then 'belongs to ' || o.rolname || ', who is no superuser' else 'has no fixed search_path' end as detail
   from pg_event_trigger as e

@@ -1,7 +1,7 @@
 -- title: Extensions have a schema of their own
 -- level: warning
 -- why: Their functions are open to PUBLIC, and an API exposes them.
--- mending: alter extension … set schema extensions, or create it there.
+-- fix: alter extension … set schema extensions, or create it there.
 -- uses: reach
 select quote_ident(e.extname) as object, 'it stands in schema ' || quote_ident(n.nspname) || ', which clients may use' as detail
   from pg_extension as e

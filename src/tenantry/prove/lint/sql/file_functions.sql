@@ -1,7 +1,7 @@
 -- title: Clients call no function that reads or writes files of the server
 -- level: error
 -- why: The files of the server hold the rows of all tenants, and its passwords.
--- mending: revoke execute on function … from …, public.
+-- fix: revoke execute on function … from …, public.
 -- uses: reach
 select p.oid::regprocedure::text as object, string_agg(distinct h.who, ', ' order by h.who) || ' may call it' as detail
   from pg_proc as p

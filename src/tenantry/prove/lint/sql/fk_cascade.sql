@@ -1,7 +1,7 @@
 -- title: No cascade goes from one tenant to another
 -- level: error
 -- why: ON DELETE and ON UPDATE actions bypass policies: a caller who deletes or renumbers their own row changes rows of others.
--- mending: Let the key contain the tenant on both sides, or remove the action (NO ACTION).
+-- fix: Let the key contain the tenant on both sides, or remove the action (NO ACTION).
 -- uses: foreign_keys, tenant_columns, grants
 select k.child_object as object,
        'foreign key ' || quote_ident(k.name) || ' to ' || k.parent_object || ' does not compare the tenant, and has '

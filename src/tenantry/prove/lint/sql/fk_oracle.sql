@@ -1,7 +1,7 @@
 -- title: Foreign keys between tenants' tables contain the tenant on both sides
 -- level: error
 -- why: Foreign keys bypass policies: a row can reference another tenant's row, and the error reveals which rows exist.
--- mending: Make the key (tenant, id) unique in the parent, and reference it: foreign key (tenant, parent_id) references parent (tenant, id).
+-- fix: Make the key (tenant, id) unique in the parent, and reference it: foreign key (tenant, parent_id) references parent (tenant, id).
 -- uses: foreign_keys, tenant_columns, grants, clauses
 select k.child_object as object, 'foreign key ' || quote_ident(k.name) || ' to ' || k.parent_object || ' does not compare the tenant' as detail
   from foreign_keys as k

@@ -1,7 +1,7 @@
 -- title: No foreign key's action changes the tenant
 -- level: error
 -- why: ON DELETE SET NULL over a key that contains the tenant takes the row out of its tenant; SET DEFAULT moves it.
--- mending: Name the columns: on delete set null (parent_id).
+-- fix: Name the columns: on delete set null (parent_id).
 -- uses: foreign_keys, tenant_columns, grants
 select k.child_object as object,
        'foreign key ' || quote_ident(k.name) || ' to ' || k.parent_object || ' sets ' || quote_ident(a.attname)

@@ -1,7 +1,7 @@
 -- title: Foreign keys that compare the tenant are in force
 -- level: warning
 -- why: Rows that existed before, or were written while the key was disabled, may reference another tenant's rows.
--- mending: alter table … validate constraint …; alter table … enable trigger all.
+-- fix: alter table … validate constraint …; alter table … enable trigger all.
 -- uses: foreign_keys, tenant_columns
 select k.child_object as object,
        'foreign key ' || quote_ident(k.name) || ' to ' || k.parent_object

@@ -1,7 +1,7 @@
 -- title: No ON UPDATE CASCADE propagates a change of tenant
 -- level: warning
 -- why: The action bypasses policies and column rights: a caller who may renumber a row changes rows that they may only read, or not even see.
--- mending: on update no action; ids and tenants are never changed.
+-- fix: on update no action; ids and tenants are never changed.
 -- uses: foreign_keys, tenant_columns
 select k.child_object as object,
        'foreign key ' || quote_ident(k.name) || ' to ' || k.parent_object || ' has ON UPDATE CASCADE over ' || quote_ident(a.attname)

@@ -1,7 +1,7 @@
 -- title: Clients use no foreign server, and no user mapping is for PUBLIC
 -- level: error
 -- why: A role that may use the server, and has or inherits a login there, reads the other database as that login.
--- mending: revoke usage on foreign server … from …, public; revoke usage on foreign data wrapper …; drop user mapping for public ….
+-- fix: revoke usage on foreign server … from …, public; revoke usage on foreign data wrapper …; drop user mapping for public ….
 -- uses: reach
 select quote_ident(s.srvname) as object, h.who || ' may use the foreign server' as detail
   from pg_foreign_server as s

@@ -2,7 +2,7 @@
 -- level: warning
 -- why: A caller who sets standard_conforming_strings off changes the meaning of '\.' and '\'' in a function's text: patterns match
 --   what they should not, quotes end elsewhere, and on a pooled connection the next caller is affected too.
--- mending: Write such literals as E'…' with the backslash doubled, patterns with [.] instead of \., or alter function … set
+-- fix: Write such literals as E'…' with the backslash doubled, patterns with [.] instead of \., or alter function … set
 --   standard_conforming_strings = on.
 -- uses: clauses, callable, bodies, relations
 with recursive used as (

@@ -1,7 +1,7 @@
 -- title: No client owns, or can become the owner of, a function that others run
 -- level: error
 -- why: The owner can replace its text. Policies, triggers and views then run the new text with the rights of the caller.
--- mending: alter function … owner to the owner of the tables.
+-- fix: alter function … owner to the owner of the tables.
 -- uses: clauses, functions, relations, becomes
 with owners as (
     select r.oid, r.rolname::text as who from pg_roles as r where r.rolname = any (%(clients)s::text[])

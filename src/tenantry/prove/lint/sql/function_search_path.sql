@@ -1,7 +1,7 @@
 -- title: Functions that policies and triggers call have a fixed search_path
 -- level: error
 -- why: The caller's search_path decides which tables the function means: with a temporary membership table they become a member of every tenant.
--- mending: alter function … set search_path = pg_catalog, pg_temp, and qualify the names in it.
+-- fix: alter function … set search_path = pg_catalog, pg_temp, and qualify the names in it.
 -- uses: clauses, bodies, relations
 with used as (
     select f.oid, 'policy ' || quote_ident(c.name) || ' of ' || c.object as what, 'error' as level

@@ -1,7 +1,7 @@
 -- title: No client may grant its rights to others
 -- level: warning
 -- why: A right with grant option can be granted permanently to PUBLIC, or to an unexpected role.
--- mending: revoke grant option for all on … from ….
+-- fix: revoke grant option for all on … from ….
 -- uses: relations, reach
 select r.object, h.who || ' may pass on ' || string_agg(distinct x.privilege_type, ', ' order by x.privilege_type) as detail
   from relations as r

@@ -1,7 +1,7 @@
 -- title: No function that depends on the caller is IMMUTABLE
 -- level: error
 -- why: The planner computes it once and keeps the result: a prepared statement keeps the rights of its first caller.
--- mending: alter function … stable.
+-- fix: alter function … stable.
 -- uses: bodies
 select p.oid::regprocedure::text as object, 'it is IMMUTABLE, and reads who calls' as detail
   from bodies as b

@@ -1,7 +1,7 @@
 -- title: Large objects are accessible to their owner only
 -- level: error
 -- why: Large objects have no policies: a grant opens the whole object, whichever tenant it belongs to.
--- mending: revoke all on large object … from …, public; set lo_compat_privileges = off; keep files in tables with a tenant column.
+-- fix: revoke all on large object … from …, public; set lo_compat_privileges = off; keep files in tables with a tenant column.
 -- uses: reach
 select '' as object, 'large object ' || m.oid || ': ' || h.who || ' has '
        || string_agg(distinct x.privilege_type, ', ' order by x.privilege_type) as detail

@@ -2,7 +2,7 @@
 -- level: error
 -- why: The planner calls leakproof functions before the policies, on rows of all tenants; an error or a log message with its
 --   argument reveals these rows.
--- mending: alter function … not leakproof. A function that is wrongly marked opens row-level security for every role that may call it.
+-- fix: alter function … not leakproof. A function that is wrongly marked opens row-level security for every role that may call it.
 select p.oid::regprocedure::text as object,
        'it is LEAKPROOF' || case when o.rolsuper then '' else ', and belongs to ' || o.rolname || ', who is no superuser' end as detail,
        case when o.rolsuper then 'warning' else 'error' end as level

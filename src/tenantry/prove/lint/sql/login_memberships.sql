@@ -1,7 +1,7 @@
 -- title: Logins of applications have the rights of a client only after SET ROLE
 -- level: warning
 -- why: Otherwise a statement that runs before SET ROLE, or after RESET ROLE, has these rights without a caller.
--- mending: alter role … noinherit; from PostgreSQL 16 on also grant … to … with inherit false.
+-- fix: alter role … noinherit; from PostgreSQL 16 on also grant … to … with inherit false.
 -- uses: becomes
 select '' as object, b.who || ' has the rights of ' || r.rolname || ' without SET ROLE' as detail
   from becomes as b

@@ -1,7 +1,7 @@
 -- title: The application's login has no power of its own
 -- level: error
 -- why: Every statement of the application, including injected SQL, can use these powers.
--- mending: Remove the attributes and memberships, and reassign what the login owns to the owner of the tables; or let the
+-- fix: Remove the attributes and memberships, and reassign what the login owns to the owner of the tables; or let the
 --   application use another login.
 -- needs: login
 -- proof: yes

@@ -1,7 +1,7 @@
 -- title: The login itself, anonymous clients and PUBLIC have no right on any table of the target
 -- level: error
 -- why: These rights need no role of a signed-in user; only policies for PUBLIC would protect the rows.
--- mending: revoke all on … from …; grant rights only to the role of signed-in users.
+-- fix: revoke all on … from …; grant rights only to the role of signed-in users.
 -- uses: grants
 -- needs: manifest
 -- proof: yes

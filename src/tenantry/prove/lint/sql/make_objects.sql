@@ -2,7 +2,7 @@
 -- level: error
 -- why: A caller's object can replace the one that a function with higher rights refers to, and remains for the next user of
 --   the connection.
--- mending: revoke create on schema … from …, public; revoke temporary, create on database … from …, public. `tenantry roles`
+-- fix: revoke create on schema … from …, public; revoke temporary, create on database … from …, public. `tenantry roles`
 --   prints a script that does the latter.
 -- uses: reach
 -- proof: yes

@@ -1,7 +1,7 @@
 -- title: Clients read no materialized view
 -- level: error
 -- why: It holds rows of all tenants, as its owner saw them, and can have no policies.
--- mending: revoke all on … from …, public. Let clients read it through a security_invoker view that compares the tenant, or not at all.
+-- fix: revoke all on … from …, public. Let clients read it through a security_invoker view that compares the tenant, or not at all.
 -- uses: grants
 -- proof: yes
 select r.object, g.who || ' may read the rows of all tenants' as detail

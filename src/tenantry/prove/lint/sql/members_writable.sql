@@ -1,7 +1,7 @@
 -- title: No client writes memberships
 -- level: error
 -- why: A caller who can write the table of memberships can make themselves a member, or an administrator, of any tenant.
--- mending: revoke insert, update, delete on … from …; let a checked SECURITY DEFINER function, or the service, invite and promote.
+-- fix: revoke insert, update, delete on … from …; let a checked SECURITY DEFINER function, or the service, invite and promote.
 -- uses: clauses, grants, bodies
 -- needs: membership
 select c.object, 'policy ' || quote_ident(c.name) || ' lets ' || c.who || ' '

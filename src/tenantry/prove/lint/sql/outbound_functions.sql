@@ -1,7 +1,7 @@
 -- title: Clients call no function that reaches other servers
 -- level: error
 -- why: A request to the attacker's server sends rows out of the database, and the attacker reaches whatever the database server can reach.
--- mending: revoke execute on function … from public, anon, authenticated; revoke usage on the extension's schema.
+-- fix: revoke execute on function … from public, anon, authenticated; revoke usage on the extension's schema.
 -- uses: reach
 select p.oid::regprocedure::text as object, string_agg(distinct h.who, ', ' order by h.who) || ' may call it' as detail
   from pg_proc as p

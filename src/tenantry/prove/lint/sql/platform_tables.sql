@@ -1,7 +1,7 @@
 -- title: Clients reach no queue, no vault and no log of the platform
 -- level: warning
 -- why: Messages, answers of other servers and secrets of all tenants are stored there together, and no policy separates them.
--- mending: revoke all on … from …, public; or enable row-level security there, and offer functions that depend on the caller instead.
+-- fix: revoke all on … from …, public; or enable row-level security there, and offer functions that depend on the caller instead.
 -- uses: reach
 select format('%%I.%%I', n.nspname, c.relname) as object,
        h.who || ' has ' || string_agg(distinct x.privilege_type, ', ' order by x.privilege_type)

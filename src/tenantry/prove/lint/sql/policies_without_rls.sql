@@ -1,7 +1,7 @@
 -- title: Where policies exist, they are in force
 -- level: error
 -- why: The policies have no effect: the table is open to every role with rights on it.
--- mending: alter table … enable row level security.
+-- fix: alter table … enable row level security.
 -- uses: relations
 select r.object, count(*) || case count(*) when 1 then ' policy is' else ' policies are' end
        || ' without effect: row-level security is disabled' as detail

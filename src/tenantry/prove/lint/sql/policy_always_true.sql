@@ -1,7 +1,7 @@
 -- title: No policy for clients lets every row through
 -- level: error
 -- why: A condition that is true for each row opens the rows of all tenants to every role of the policy.
--- mending: Compare the row's tenant with the tenants of the caller. For intentionally shared data, revoke the rights to write.
+-- fix: Compare the row's tenant with the tenants of the caller. For intentionally shared data, revoke the rights to write.
 -- uses: clauses, tenant_columns, children
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' is true for every row'
        || coalesce('; its rows hang on those of ' || k.parent::regclass::text, '') as detail,

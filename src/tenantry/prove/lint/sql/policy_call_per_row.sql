@@ -1,7 +1,7 @@
 -- title: Policies read the caller once per statement, not once per row
 -- level: warning
 -- why: auth.uid() or current_setting() for each row makes long statements slow; a sub-select is evaluated once.
--- mending: Write (select auth.uid()) instead of auth.uid(), and likewise for the others.
+-- fix: Write (select auth.uid()) instead of auth.uid(), and likewise for the others.
 -- uses: clauses
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' calls '
        || string_agg(f.oid::regprocedure::text, ', ' order by f.oid::regprocedure::text) || ' for each row' as detail

@@ -1,7 +1,7 @@
 -- title: The WITH CHECK of a policy is as strict as its USING
 -- level: error
 -- why: A caller can turn their own row into a row of another tenant, or plant one there.
--- mending: Let WITH CHECK test these columns as USING does; without WITH CHECK PostgreSQL takes USING for both.
+-- fix: Let WITH CHECK test these columns as USING does; without WITH CHECK PostgreSQL takes USING for both.
 -- uses: clauses, tenant_columns, grants
 select u.object, 'policy ' || quote_ident(u.name) || ' for ' || u.who || ': USING looks at ' || quote_ident(a.attname)
        || ', WITH CHECK does not' as detail,

@@ -1,7 +1,7 @@
 -- title: Clients have at most one permissive policy for each table and command
 -- level: error
 -- why: Permissive policies are joined by OR: a row that one of them allows is allowed.
--- mending: Merge them into one policy, or make those restrictive that are meant to apply to all rows. With a manifest,
+-- fix: Merge them into one policy, or make those restrictive that are meant to apply to all rows. With a manifest,
 --   drop the policies that its access matrix does not name.
 -- uses: policies
 -- proof: yes

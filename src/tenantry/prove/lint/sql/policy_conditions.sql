@@ -1,7 +1,7 @@
 -- title: Every policy for clients has its condition, and for written rows its own check
 -- level: error
 -- why: A condition that is missing or always true allows the rows of all tenants.
--- mending: drop policy …, and create it again with USING and WITH CHECK as the access matrix says.
+-- fix: drop policy …, and create it again with USING and WITH CHECK as the access matrix says.
 -- uses: policies
 -- needs: manifest
 -- proof: yes

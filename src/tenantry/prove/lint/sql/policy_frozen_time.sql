@@ -1,7 +1,7 @@
 -- title: What a caller sees does not depend on a frozen time
 -- level: warning
 -- why: now() and CURRENT_TIMESTAMP are the time at which the transaction began. A caller who keeps one open keeps using a share or a membership that has expired.
--- mending: clock_timestamp() instead: (select clock_timestamp()) in a policy is evaluated once per statement. In a condition of the manifest see TA-163 of analyze. For a date: …::date.
+-- fix: clock_timestamp() instead: (select clock_timestamp()) in a policy is evaluated once per statement. In a condition of the manifest see TA-163 of analyze. For a date: …::date.
 -- uses: policies
 with said as (
     select p.object, 'policy ' || quote_ident(p.name) || ' for ' || p.who as what, pg_get_expr(o.polqual, o.polrelid) as text,

@@ -1,7 +1,7 @@
 -- title: No policy names a tenant
 -- level: warning
 -- why: A tenant that is named in a policy is open, or special, for every caller of the policy.
--- mending: Compare the row's tenant with the tenants of the caller. Rows for all tenants belong in a separate table.
+-- fix: Compare the row's tenant with the tenants of the caller. Rows for all tenants belong in a separate table.
 -- uses: clauses, tenant_columns
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' compares '
        || quote_ident(a.attname) || ' with a constant' as detail

@@ -1,7 +1,7 @@
 -- title: Policies of a tenant's rows depend on the row
 -- level: error
 -- why: A condition about the caller alone is true for the rows of all tenants at once.
--- mending: Compare the row's tenant with the tenants in which the caller has the required role.
+-- fix: Compare the row's tenant with the tenants in which the caller has the required role.
 -- uses: clauses, tenant_columns, children
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' looks at no column of the table'
        || coalesce('; its rows hang on those of ' || k.parent::regclass::text, '') as detail,

@@ -2,7 +2,7 @@
 -- level: error
 -- why: A member who was suspended, removed or only invited keeps reading and writing here, while the rest of the application
 --   refuses them.
--- mending: Test the flag here too; or query memberships in a single function that all policies call.
+-- fix: Test the flag here too; or query memberships in a single function that all policies call.
 -- uses: clauses, bodies, callable
 -- needs: membership
 with flags as (

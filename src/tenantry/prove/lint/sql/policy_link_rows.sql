@@ -2,7 +2,7 @@
 -- level: error
 -- why: A caller who may create links with any id can link to any row, and the policy of that row
 --   trusts the link.
--- mending: Let WITH CHECK of the table of links test that the linked row is the caller's: file_id in (select id from file
+-- fix: Let WITH CHECK of the table of links test that the linked row is the caller's: file_id in (select id from file
 --   where user_id = (select auth.uid())).
 -- uses: clauses, grants
 with links as (

@@ -1,7 +1,7 @@
 -- title: Tables with restrictive policies have permissive ones too
 -- level: info
 -- why: Restrictive policies only reduce access: without a permissive one no caller sees any row, and a hasty fix may open too much.
--- mending: Add the intended permissive policy, or revoke the right.
+-- fix: Add the intended permissive policy, or revoke the right.
 -- uses: policies
 select p.object, 'all policies for ' || string_agg(distinct p.who, ', ') || ' are restrictive' as detail
   from policies as p

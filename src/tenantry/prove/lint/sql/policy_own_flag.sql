@@ -1,7 +1,7 @@
 -- title: No flag that users may set on their own row opens the rows of others
 -- level: error
 -- why: Callers who may update their own profile make themselves staff with one statement, and the policy then opens every tenant to them.
--- mending: revoke update on … from …, then grant it again column by column without the flag; or keep it in a table that only the
+-- fix: revoke update on … from …, then grant it again column by column without the flag; or keep it in a table that only the
 --   service writes.
 -- uses: clauses, bodies, grants, guarded
 with recursive called as (

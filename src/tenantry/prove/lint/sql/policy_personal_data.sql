@@ -1,7 +1,7 @@
 -- title: Personal data is not visible to every caller
 -- level: error
 -- why: Callers with or without an account can read the addresses and numbers of the people of all tenants in one query.
--- mending: Let people see themselves and their colleagues; show the rest from a view, or from columns that are granted one by one.
+-- fix: Let people see themselves and their colleagues; show the rest from a view, or from columns that are granted one by one.
 -- uses: clauses, personal, tenant_columns, children
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' opens ' || p.columns || ' to '
        || case when c.always or c.nobody then 'everybody' when c.somebody then 'everybody who signed in'

@@ -1,7 +1,7 @@
 -- title: Clients cannot write the tables that policies read
 -- level: error
 -- why: A caller who can write the table that a policy reads can grant themselves what the policy requires.
--- mending: alter table … enable row level security; revoke insert, update, delete on … from ….
+-- fix: alter table … enable row level security; revoke insert, update, delete on … from ….
 -- uses: clauses, bodies, reach
 with asked as (
     select c.object, c.name, c.who, unnest(c.relations) as oid from clauses as c

@@ -2,7 +2,7 @@
 -- level: error
 -- why: PostgreSQL refuses every statement of clients with 42P17, infinite recursion, and people are tempted to disable row-level
 --   security.
--- mending: Query the table for the caller through a SECURITY DEFINER function with a fixed search_path, which bypasses its policies.
+-- fix: Query the table for the caller through a SECURITY DEFINER function with a fixed search_path, which bypasses its policies.
 -- uses: clauses, relations
 with edges as (
     select distinct c.relation, c.command, c.clause, (a.value ->> 'relation')::oid as target

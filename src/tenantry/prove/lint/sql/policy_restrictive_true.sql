@@ -1,7 +1,7 @@
 -- title: Restrictive policies restrict
 -- level: warning
 -- why: A restrictive policy that is always true looks like a limit on all others, but limits no caller.
--- mending: Write the intended condition for all rows and callers, or drop the policy.
+-- fix: Write the intended condition for all rows and callers, or drop the policy.
 -- uses: clauses
 select c.object, 'restrictive policy ' || quote_ident(c.name) || ': ' || c.clause || ' is true for every row' as detail
   from clauses as c

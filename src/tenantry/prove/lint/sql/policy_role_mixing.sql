@@ -1,7 +1,7 @@
 -- title: A policy tests the caller's role in the row's tenant
 -- level: error
 -- why: A guest here who is an administrator elsewhere passes both tests, and has an administrator's rights here.
--- mending: Test tenant and role together: tenant = any (the tenants in which the caller has the role).
+-- fix: Test tenant and role together: tenant = any (the tenants in which the caller has the role).
 -- uses: clauses, bodies, tenant_columns
 -- needs: membership, tenant
 with members as (

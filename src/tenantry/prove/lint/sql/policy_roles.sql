@@ -1,7 +1,7 @@
 -- title: No permissive policy is for PUBLIC, nor, with a manifest, for anonymous clients or the login
 -- level: error
 -- why: A policy for PUBLIC opens its rows to every role that ever gets a right on the table, also to anonymous clients.
--- mending: drop policy …; write policies for the role of signed-in users, or for a role that is no client.
+-- fix: drop policy …; write policies for the role of signed-in users, or for a role that is no client.
 -- uses: policies
 -- proof: yes
 select p.object, 'policy ' || quote_ident(p.name) || ' is for ' || coalesce(r.rolname::text, 'PUBLIC') as detail,

@@ -2,7 +2,7 @@
 -- level: error
 -- why: Within a sub-select a bare name means the inner table's column: org_id = org_id is true for every row, and the sub-select
 --   accepts any membership instead of one in the row's tenant.
--- mending: Qualify the outer column with its table's name: m.org_id = notes.org_id.
+-- fix: Qualify the outer column with its table's name: m.org_id = notes.org_id.
 -- uses: clauses
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' compares a column of '
        || string_agg(s.oid::regclass::text, ', ' order by s.oid::regclass::text) || ' with itself' as detail

@@ -1,7 +1,7 @@
 -- title: The rows of a tenant require more than a sign-in
 -- level: error
 -- why: Anyone who creates an account sees, or writes, the rows of all tenants.
--- mending: Compare the row's tenant with the tenants of the caller, in addition to or instead of testing whether the caller is signed in.
+-- fix: Compare the row's tenant with the tenants of the caller, in addition to or instead of testing whether the caller is signed in.
 -- uses: clauses, tenant_columns, children
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' is true for everybody who signed in'
        || coalesce('; its rows hang on those of ' || k.parent::regclass::text, '') as detail,

@@ -1,7 +1,7 @@
 -- title: Policies call no function of the row's columns
 -- level: warning
 -- why: The function is called for each row that a statement scans, thousands of times slower than a comparison.
--- mending: Let a function return the caller's tenants, and call it once: tenant = any ((select f())::uuid[]).
+-- fix: Let a function return the caller's tenants, and call it once: tenant = any ((select f())::uuid[]).
 -- uses: clauses
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ' calls '
        || string_agg(distinct p.oid::regprocedure::text, ', ' order by p.oid::regprocedure::text) || ' for each row ('

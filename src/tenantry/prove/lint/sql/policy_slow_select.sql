@@ -2,7 +2,7 @@
 -- level: warning
 -- why: A sub-select that becomes a filter makes lookups by id and counts tens to hundreds of times slower: a way to exhaust the
 --   server, and a temptation to disable row-level security.
--- mending: tenant = any (array(select …)), or = any ((select f())::uuid[]) with a STABLE function: it is computed once, and an index can be used.
+-- fix: tenant = any (array(select …)), or = any ((select f())::uuid[]) with a STABLE function: it is computed once, and an index can be used.
 -- uses: clauses
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ' has ' || array_to_string(c.per_row_selects, ', and ')
        || ' (' || string_agg(c.clause, ', ' order by c.clause) || ')' as detail

@@ -1,7 +1,7 @@
 -- title: The tenants of the caller come from a table, not from the token
 -- level: warning
 -- why: A token is valid until it expires: a member who was removed from a tenant can keep reading with it.
--- mending: Compare the row's tenant with the memberships of the caller; or keep tokens short-lived, and allow the finding with that reason.
+-- fix: Compare the row's tenant with the memberships of the caller; or keep tokens short-lived, and allow the finding with that reason.
 -- uses: clauses, bodies, tenant_columns
 with recursive said as (
     select c.oid, c.clause, (f.value #>> '{}')::oid as function

@@ -1,7 +1,7 @@
 -- title: Every EXISTS in a policy depends on the row or the caller
 -- level: error
 -- why: A sub-select that depends on neither is true for every caller as soon as one such row exists.
--- mending: Tie the sub-select to the caller (user_id = (select auth.uid())) and to the row's tenant.
+-- fix: Tie the sub-select to the caller (user_id = (select auth.uid())) and to the row's tenant.
 -- uses: clauses
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' asks whether any row exists in '
        || string_agg(format('%%I.%%I', n.nspname, r.relname), ', ' order by n.nspname, r.relname) as detail

@@ -1,7 +1,7 @@
 -- title: No policy trusts metadata that users can edit
 -- level: error
 -- why: Every user can set user_metadata of their own account, and so choose any role or tenant that is read from it.
--- mending: Read app_metadata, which only the service writes, or better a table of memberships.
+-- fix: Read app_metadata, which only the service writes, or better a table of memberships.
 -- uses: clauses, bodies
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' reads user_metadata'
        || coalesce(' in ' || f.oid::regprocedure::text, '') as detail

@@ -1,7 +1,7 @@
 -- title: Policies call no volatile function
 -- level: warning
 -- why: Its result may differ from row to row within a statement: visible rows depend on chance or on timing.
--- mending: Declare the function STABLE if it is stable, or remove it from the policy.
+-- fix: Declare the function STABLE if it is stable, or remove it from the policy.
 -- uses: clauses
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' calls '
        || string_agg(p.oid::regprocedure::text, ', ' order by p.oid::regprocedure::text) || ', which is volatile' as detail

@@ -2,7 +2,7 @@
 -- level: warning
 -- why: Permissive policies are joined by OR: one that does not test the tenant opens rows of other tenants, or of a tenant that
 --   the caller has left.
--- mending: Add the comparison of the tenant to each of them, or make it one restrictive policy that applies to all of them.
+-- fix: Add the comparison of the tenant to each of them, or make it one restrictive policy that applies to all of them.
 -- uses: clauses, tenant_columns
 select c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' does not look at '
        || quote_ident(a.attname) as detail

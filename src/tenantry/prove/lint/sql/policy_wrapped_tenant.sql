@@ -1,7 +1,7 @@
 -- title: Policies compare the tenant column without a cast
 -- level: warning
 -- why: tenant::text = … is computed for each row, and no index on the tenant can be used: every statement reads the rows of all tenants.
--- mending: Cast the other side: tenant = (select …)::uuid.
+-- fix: Cast the other side: tenant = (select …)::uuid.
 -- uses: clauses, tenant_columns
 select distinct c.object, 'policy ' || quote_ident(c.name) || ' for ' || c.who || ': ' || c.clause || ' casts, or computes with, '
        || quote_ident(a.attname) as detail

@@ -1,7 +1,7 @@
 -- title: PUBLIC has no right on tables, views and sequences
 -- level: warning
 -- why: Every role of the cluster has it, including roles that are created later for another purpose.
--- mending: revoke all on … from public; grant the needed rights to specific roles.
+-- fix: revoke all on … from public; grant the needed rights to specific roles.
 -- uses: grants
 select r.object, 'PUBLIC has ' || string_agg(distinct g.privilege, ', ' order by g.privilege) as detail
   from relations as r

@@ -1,7 +1,7 @@
 -- title: Tenants' tables are published only where that is meant
 -- level: error
 -- why: A subscriber gets the rows of all tenants; without a row filter the publication contains the whole table.
--- mending: alter publication … set table … where (…); or make sure that only your own subscribers can connect.
+-- fix: alter publication … set table … where (…); or make sure that only your own subscribers can connect.
 -- uses: relations, tenant_columns
 select r.object, 'publication ' || quote_ident(p.pubname) || ' sends the rows of all tenants'
        || case when r.relrowsecurity then '' else '; the table has no row-level security' end as detail,

@@ -1,7 +1,7 @@
 -- title: Every table that clients reach has row-level security enabled
 -- level: error
 -- why: Without row-level security, a right on the table is a right on the rows of all tenants.
--- mending: alter table … enable row level security, and check that the table has its policies.
+-- fix: alter table … enable row level security, and check that the table has its policies.
 -- uses: grants
 -- proof: yes
 select r.object,

@@ -1,7 +1,7 @@
 -- title: Row-level security binds the owner of every table, if a login can act as the owner
 -- level: error
 -- why: Policies do not bind the owner: an application that logs in as the owner, or a function that runs as it, sees everything.
--- mending: alter table … force row level security, with an explicit policy for the owner's role.
+-- fix: alter table … force row level security, with an explicit policy for the owner's role.
 -- uses: relations
 -- proof: yes
 with owners as (

@@ -1,7 +1,7 @@
 -- title: Tables without rights for clients have row-level security too
 -- level: info
 -- why: No client has a right on it today. The first grant, or a default privilege, opens the rows of all tenants at once.
--- mending: alter table … enable row level security; or keep it in a schema that no client may use.
+-- fix: alter table … enable row level security; or keep it in a schema that no client may use.
 -- uses: grants
 select r.object, 'row-level security is disabled, and no client has a right on it yet' as detail
   from relations as r

@@ -2,7 +2,7 @@
 -- level: info
 -- why: No row is visible now, but missing rows tempt people to disable row-level security, or to read them in a way
 --   that bypasses policies.
--- mending: Write the intended policies, or revoke the rights.
+-- fix: Write the intended policies, or revoke the rights.
 -- uses: grants
 select r.object, string_agg(distinct g.privilege, ', ' order by g.privilege) || ' for ' || string_agg(distinct g.who, ', ' order by g.who)
        || ', but there is no policy' as detail

@@ -1,7 +1,7 @@
 -- title: No rule rewrites statements of clients
 -- level: error
 -- why: The commands that a rule adds run with the rights, and under the policies, of the table's owner.
--- mending: drop rule … on …; use a trigger, which runs as the caller.
+-- fix: drop rule … on …; use a trigger, which runs as the caller.
 -- uses: grants
 select r.object, 'rule ' || quote_ident(w.rulename) || ' rewrites '
        || case w.ev_type when '2' then 'UPDATE' when '3' then 'INSERT' else 'DELETE' end as detail,

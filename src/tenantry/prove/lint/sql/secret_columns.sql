@@ -1,7 +1,7 @@
 -- title: Clients read no column with the name of a secret
 -- level: warning
 -- why: Policies allow whole rows: every member of the tenant can read the token or hash in such a column.
--- mending: revoke select on … from …, then grant it again column by column without these.
+-- fix: revoke select on … from …, then grant it again column by column without these.
 -- uses: grants, clauses
 select r.object || '.' || quote_ident(a.attname) as object, string_agg(distinct g.who, ', ' order by g.who) || ' may read it' as detail
   from relations as r

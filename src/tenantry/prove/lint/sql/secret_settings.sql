@@ -1,7 +1,7 @@
 -- title: No setting holds a secret
 -- level: error
 -- why: Every login can read the settings of databases, roles and functions. With the token secret a client can act as any user.
--- mending: alter database … reset …; alter role … reset …; keep the secret outside the database or in a table without grants, and replace it.
+-- fix: alter database … reset …; alter role … reset …; keep the secret outside the database or in a table without grants, and replace it.
 with said as (
     select s.text,
            case when d.setrole = 0 then 'the database' else 'role ' || r.rolname end as whose, '' as object

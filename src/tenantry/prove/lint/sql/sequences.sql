@@ -1,7 +1,7 @@
 -- title: Clients neither read nor set sequences
 -- level: error
 -- why: The last value reveals how many rows all tenants have made; setval() can make others' inserts fail.
--- mending: revoke select, update on sequence … from …; an insert needs only usage.
+-- fix: revoke select, update on sequence … from …; an insert needs only usage.
 -- uses: grants
 with held as (
     select r.object, g.who, string_agg(distinct g.privilege, ', ' order by g.privilege) as rights

@@ -1,7 +1,7 @@
 -- title: Clients write no table that all tenants share
 -- level: warning
 -- why: All other tenants read, or lose, what one tenant writes there.
--- mending: revoke insert, update, delete on … from …; or give the table a tenant column, or a column for the person that its policies
+-- fix: revoke insert, update, delete on … from …; or give the table a tenant column, or a column for the person that its policies
 --   compare.
 -- uses: clauses, grants, tenant_columns
 -- needs: tenant

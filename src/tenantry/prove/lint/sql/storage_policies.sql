@@ -1,7 +1,7 @@
 -- title: Policies of stored files name the bucket
 -- level: warning
 -- why: One table holds the files of all buckets: a policy that does not compare the bucket opens all of them.
--- mending: Add bucket_id = '…' to the condition, and compare the folder's name with the caller's tenant.
+-- fix: Add bucket_id = '…' to the condition, and compare the folder's name with the caller's tenant.
 -- uses: reach
 -- needs: storage
 select 'storage.objects' as object, 'policy ' || quote_ident(p.polname) || ' does not look at bucket_id' as detail

@@ -1,7 +1,7 @@
 -- title: The tenant column has no constant default
 -- level: warning
 -- why: A row without a stated tenant is stored in one tenant, whose members can read it.
--- mending: alter table … alter column … drop default, or let the default return the caller's tenant.
+-- fix: alter table … alter column … drop default, or let the default return the caller's tenant.
 -- uses: tenant_columns, relations
 select r.object || '.' || quote_ident(a.attname) as object, 'the tenant is by default ' || pg_get_expr(d.adbin, d.adrelid) as detail
   from tenant_columns as t

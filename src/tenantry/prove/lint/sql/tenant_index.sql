@@ -1,7 +1,7 @@
 -- title: Every tenant's table has an index that begins with the tenant
 -- level: info
 -- why: Without one, each statement of a small tenant scans the rows of all: slow, and its duration reveals how many others have.
--- mending: create index concurrently on … (tenant, …), or begin the primary key with the tenant.
+-- fix: create index concurrently on … (tenant, …), or begin the primary key with the tenant.
 -- uses: tenant_columns, grants
 select r.object, 'no index begins with ' || quote_ident(a.attname) as detail
   from tenant_columns as t

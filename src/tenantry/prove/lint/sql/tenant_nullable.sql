@@ -1,7 +1,7 @@
 -- title: Every row of a tenant's table has a tenant
 -- level: info
 -- why: No caller sees a row without a tenant, until a policy gets `or tenant is null`, which shows it to all.
--- mending: alter table … alter column … set not null. Rows for all tenants belong in a separate table.
+-- fix: alter table … alter column … set not null. Rows for all tenants belong in a separate table.
 -- uses: tenant_columns, relations
 select r.object || '.' || quote_ident(a.attname) as object, 'the tenant column may be null' as detail
   from tenant_columns as t

@@ -1,7 +1,7 @@
 -- title: Every tenant column references its tenant
 -- level: info
 -- why: Rows of a tenant that is deleted, or never existed, stay behind: a caller who gets or creates its id finds them.
--- mending: alter table … add foreign key (tenant) references …; not valid first, then validate constraint.
+-- fix: alter table … add foreign key (tenant) references …; not valid first, then validate constraint.
 -- uses: tenant_columns, relations
 select r.object || '.' || quote_ident(a.attname) as object, 'no foreign key begins at the tenant column' as detail
   from tenant_columns as t

@@ -1,7 +1,7 @@
 -- title: Clients call only those functions of schema tenantry that are meant for them
 -- level: error
 -- why: The others delete people, change addresses and write the journal with the rights of the tables' owner, for any caller. Default privileges of the owner (ALTER DEFAULT PRIVILEGES … GRANT EXECUTE) open them silently.
--- mending: tenantry access apply, or: revoke all on function … from …; alter default privileges for role … revoke execute on functions from ….
+-- fix: tenantry access apply, or: revoke all on function … from …; alter default privileges for role … revoke execute on functions from ….
 -- uses: reach
 -- needs: tenantry
 -- proof: yes

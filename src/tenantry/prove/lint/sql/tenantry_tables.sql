@@ -1,7 +1,7 @@
 -- title: No client can reach a table of schema tenantry
 -- level: error
 -- why: The journal holds rows of all tenants, and the keys of the sealed context.
--- mending: revoke all on all tables in schema tenantry from …, public.
+-- fix: revoke all on all tables in schema tenantry from …, public.
 -- uses: reach
 -- needs: tenantry
 -- proof: yes

@@ -1,7 +1,7 @@
 -- title: Triggers that clients fire do not bypass policies
 -- level: error
 -- why: A definer trigger reads and writes, with its owner's rights, whatever the caller's row selects.
--- mending: Make the function SECURITY INVOKER, or give it an owner that policies bind and a fixed search_path, and compare tenants in it.
+-- fix: Make the function SECURITY INVOKER, or give it an owner that policies bind and a fixed search_path, and compare tenants in it.
 -- uses: grants
 select r.object, 'trigger ' || quote_ident(t.tgname) || ' calls ' || p.oid::regprocedure::text || ' as ' || o.rolname || ', '
        || case when o.rolsuper then 'a superuser'

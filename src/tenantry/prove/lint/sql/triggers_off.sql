@@ -1,7 +1,7 @@
 -- title: No trigger of a table that clients write is switched off
 -- level: error
 -- why: A disabled trigger does nothing: clients choose authors and times, and what it should refuse is accepted.
--- mending: alter table … enable trigger …; or drop the trigger, if it is not needed.
+-- fix: alter table … enable trigger …; or drop the trigger, if it is not needed.
 -- uses: grants
 select r.object, 'trigger ' || quote_ident(t.tgname) || case t.tgenabled when 'D' then ' is disabled' else ' fires in replicas only' end as detail,
        case when %(strict)s then 'error' else 'warning' end as level

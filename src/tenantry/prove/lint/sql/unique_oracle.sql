@@ -2,7 +2,7 @@
 -- level: error
 -- why: The duplicate-key error reveals, bypassing policies, that another tenant has the value. The first tenant to use a value
 --   blocks it for all.
--- mending: Put the tenant column first into the key: unique (tenant, …). A key of random uuids alone needs no change.
+-- fix: Put the tenant column first into the key: unique (tenant, …). A key of random uuids alone needs no change.
 -- uses: tenant_columns, grants, policies
 select r.object, 'unique ' || quote_ident(i.relname) || ' is over the rows of all tenants: '
        || pg_get_indexdef(x.indexrelid) as detail,

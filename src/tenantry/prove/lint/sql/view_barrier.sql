@@ -2,7 +2,7 @@
 -- level: warning
 -- why: Without security_barrier the planner may call a reader's function on rows that the view filters out, and the function can
 --   record them.
--- mending: alter view … set (security_barrier = true), or better (security_invoker = true) over tables with policies.
+-- fix: alter view … set (security_barrier = true), or better (security_invoker = true) over tables with policies.
 -- uses: grants, view_sources
 with filters as (
     -- Views with a condition: their stored query has one.

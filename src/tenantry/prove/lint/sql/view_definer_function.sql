@@ -1,7 +1,7 @@
 -- title: No view of clients reads tenants' tables through a definer function
 -- level: warning
 -- why: The view itself is bound by policies, but the function that it calls reads with its owner's rights for every caller.
--- mending: Let the function filter by the caller's tenants, or make it SECURITY INVOKER.
+-- fix: Let the function filter by the caller's tenants, or make it SECURITY INVOKER.
 -- uses: grants, bodies, tenant_columns
 select distinct r.object,
        g.who || ' reads the view, which calls ' || p.oid::regprocedure::text || ' with its owner''s rights' as detail

@@ -1,7 +1,7 @@
 -- title: Views show clients only what they may see themselves
 -- level: error
 -- why: A view reads its tables with its owner's rights and policies, and so can show or change the rows of all tenants.
--- mending: alter view … set (security_invoker = true), so that the policies of its tables bind the caller.
+-- fix: alter view … set (security_invoker = true), so that the policies of its tables bind the caller.
 -- uses: grants, view_sources
 -- proof: yes
 with held as (

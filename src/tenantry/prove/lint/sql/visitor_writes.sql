@@ -1,7 +1,7 @@
 -- title: Anonymous clients write nothing
 -- level: warning
 -- why: Anyone on the internet can fill the table, anonymously.
--- mending: revoke insert, update, delete on … from anon, public; accept such input through a function that checks and limits it.
+-- fix: revoke insert, update, delete on … from anon, public; accept such input through a function that checks and limits it.
 -- uses: grants, clauses
 select r.object, g.who || ' has ' || string_agg(distinct g.privilege, ', ' order by g.privilege) as detail
   from relations as r
