@@ -85,7 +85,7 @@ def compare_left(manifest: Manifest, held: HeldRights) -> Iterator[AccessDiffere
             for right in sorted(want - got):
                 yield AccessDifference(
                     "right", "missing", name, f"{right} for {role}", right, "none",
-                    mend=(f"grant usage on schema {ident(schema)} to {ident(role)};", f"grant select on {name} to {ident(role)};"),
+                    fix=(f"grant usage on schema {ident(schema)} to {ident(role)};", f"grant select on {name} to {ident(role)};"),
                 )  # fmt: skip
             for right in sorted(got - want):
                 yield AccessDifference(

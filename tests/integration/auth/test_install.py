@@ -144,7 +144,7 @@ def test_what_belongs_to_others_is_left_alone(database: Database, login: str) ->
         owner.execute("drop schema auth cascade")
         complete_auth_schema(owner)
         name = sql.Identifier(login)
-        for spoil, mend, reason in (
+        for spoil, fix, reason in (
             ("create role {} login bypassrls", "alter role {} nobypassrls", "it has BYPASSRLS"),
             ("alter role {} nologin", "alter role {} login", "it cannot log in"),
             ("alter role {} superuser createdb", "alter role {} nosuperuser nocreatedb", "superuser; it has CREATEDB"),
@@ -154,7 +154,7 @@ def test_what_belongs_to_others_is_left_alone(database: Database, login: str) ->
             owner.execute(sql.SQL(spoil).format(name))
             with pytest.raises(ServerLoginUnfit, match=reason):
                 install_database(owner, login, None)
-            owner.execute(sql.SQL(mend).format(name))
+            owner.execute(sql.SQL(fix).format(name))
         assert owner.execute("select to_regnamespace('tenantry_auth') is null").fetchone() == (True,)
         owner.execute(sql.SQL("drop role {}; create role {} login").format(name, name))
         # A role without the rights is told so, and nothing is changed; with them it need be no superuser.
