@@ -41,6 +41,9 @@ class KeptMails:
         self.mails.append(mail)
         return True
 
+    async def close(self) -> None:
+        """Nothing waits."""
+
     def last(self, kind: str, to: str | None = None) -> MailRequest:
         """Return the newest mail of a kind, to an address if one is given."""
         return [mail for mail in self.mails if mail.kind == kind and to in (None, mail.to)][-1]

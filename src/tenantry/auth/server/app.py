@@ -54,6 +54,8 @@ def sign_in_app(server: SignInServer) -> Starlette:
             yield
         finally:
             sweeper.cancel()
+            if server.outbox is not None:
+                await server.outbox.close()
             await server.database.close()
             server.passwords.close()
 

@@ -7,6 +7,7 @@ account and in auth.one_time_tokens. A link carries the hash, a person types the
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,8 @@ from tenantry.auth.server.limits import allowed, over_mail_limit
 from tenantry.auth.server.state import MailRequest, SignInServer
 
 PKCE = "pkce_"
+
+_log = logging.getLogger("tenantry.auth")
 
 
 class CodeKind(StrEnum):
@@ -72,8 +75,11 @@ async def must_have_room(server: SignInServer) -> None:
     """Count a mail of the whole installation before anything is written.
 
     Raises:
-        SignInRefused: 429 over_email_send_rate_limit, more mails than allowed within an hour, or too many wait to be sent.
+        SignInRefused: 429 over_email_send_rate_limit, more mails than allowed within an hour, or too many wait to be sent;
+            422 email_provider_disabled, there is no mail server.
     """
+    if server.outbox is None:
+        raise SignInRefused(422, "email_provider_disabled", "This server sends no mail")
     if not server.outbox.has_room():
         raise over_mail_limit("too many mails are waiting to be sent")
     if not await allowed(server.database, "mails", server.settings.limit_mail, timedelta(hours=1)):
@@ -193,7 +199,8 @@ async def owner(unit: Unit, hashes: Sequence[str], *kinds: CodeKind) -> tuple[UU
 def send(server: SignInServer, *mails: MailRequest) -> None:
     """Hand mails over, after the transaction that keeps their codes."""
     for mail in mails:
-        server.outbox.offer(mail)
+        if server.outbox is None or not server.outbox.offer(mail):
+            _log.error("a mail was not taken: %s", mail.kind)
 
 
 def link_expired() -> SignInRefused:

@@ -24,6 +24,10 @@ class Outbox(Protocol):
         """Take a mail to be sent; False if there is no room."""
         ...
 
+    async def close(self) -> None:
+        """Send what waits, for a limited time."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class MailRequest:
@@ -48,11 +52,17 @@ class MailRequest:
 
 @dataclass(frozen=True, slots=True)
 class SignInServer:
+    """A server's settings, keys and connections.
+
+    Attributes:
+        outbox: None: there is no mail server, so nothing that needs a mail is served.
+    """
+
     settings: SignInSettings
     keys: KeySource
     passwords: Passwords
     database: Database
-    outbox: Outbox
+    outbox: Outbox | None
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[Unit]:
