@@ -76,6 +76,11 @@ class Studio:
         key = self.server.keys.keys().current(datetime.now(UTC).timestamp())
         return jwt.encode({"alg": key.algorithm, "kid": key.kid}, dict(claims), key.key)
 
+    def claims(self, token: str) -> dict[str, Any]:
+        """Return the claims of an access token of this server."""
+        key = self.server.keys.keys().current(datetime.now(UTC).timestamp())
+        return jwt.decode(token, key.key, algorithms=[key.algorithm]).claims
+
     def signed_up(self, email: str, password: str = PASSWORD, **more: Any) -> dict[str, Any]:
         """Create an account, confirm it by its mail, and return the session."""
         response = self.post("/signup", {"email": email, "password": password, **more})

@@ -91,9 +91,13 @@ def _routes(server: SignInServer) -> list[Route]:
 
 def _dispatch(server: SignInServer, methods: dict[str, Endpoint]):  # type: ignore[no-untyped-def]
     async def respond(request: Request) -> Response:
+        endpoint = methods.get(request.method)
+        if endpoint is None:
+            # HEAD, which a mail scanner sends to a link, must not do what GET does.
+            return Response(status_code=405, headers={"Allow": ", ".join(methods)})
         try:
             async with asyncio.timeout(server.settings.request_seconds.total_seconds()):
-                response = await methods[request.method].call(server, request)
+                response = await endpoint.call(server, request)
         except SignInRefused as problem:
             response = failure_response(request, problem)
         except TimeoutError:

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from tenantry.auth.server.accounts import SignInAccount, create_email_identity
+from tenantry.auth.server.accounts import SignInAccount, create_email_identity, email_is_taken
 from tenantry.auth.server.codes import CodeKind, forget
 from tenantry.auth.server.database import Unit
+from tenantry.auth.server.failures import email_exists
 
 
 async def password_changed(unit: Unit, account: UUID, hashed: str, keep_session: Any = None) -> None:
@@ -34,8 +35,14 @@ async def confirmed(unit: Unit, account: SignInAccount) -> None:
 
 
 async def email_changed(unit: Unit, account: SignInAccount) -> None:
-    """Make the address that an account wanted its own. `account` was read after the wish was stored."""
+    """Make the address that an account wanted its own. `account` was read after the wish was stored.
+
+    Raises:
+        SignInRefused: 422 email_exists, another account has got the address meanwhile.
+    """
     wanted: str = account.row["email_change"]
+    if await email_is_taken(unit, wanted, account.row["aud"] or "", account.id):
+        raise email_exists()
     if any(identity["provider"] == "email" for identity in account.identities):
         data = Jsonb({"email": wanted, "email_verified": True})
         await unit.run("accounts.edit_identity", user=account.id, provider="email", data=data)

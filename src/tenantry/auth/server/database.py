@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from tenantry.auth.server.failures import SignInRefused
+from tenantry.auth.server.failures import SignInRefused, email_exists
 from tenantry.postgres import load_blocks, with_parameters
 
 SQL = "tenantry.auth.server.sql"
@@ -118,6 +118,8 @@ def database_failure(problem: Exception) -> SignInRefused:
             return SignInRefused(
                 409, "conflict", "Too many concurrent token refresh requests on the same session or refresh token"
             )
+        case psycopg.errors.UniqueViolation() if problem.diag.constraint_name == "users_email_partial_key":
+            return email_exists()
         case psycopg.errors.QueryCanceled():
             _log.error("a statement took longer than its limit")
             return SignInRefused(

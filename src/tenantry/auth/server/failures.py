@@ -41,6 +41,10 @@ def unexpected(status: int = 500) -> SignInRefused:
     )
 
 
+def email_exists() -> SignInRefused:
+    return SignInRefused(422, "email_exists", "A user with this email address has already been registered")
+
+
 def failure_response(request: Request, failure: SignInRefused, headers: Mapping[str, str] | None = None) -> Response:
     """Return the answer to a refused request, in the form that the request's version of the API has."""
     body: dict[str, Any]
@@ -61,6 +65,7 @@ __all__ = [
     "VERSION",
     "VERSION_HEADER",
     "SignInRefused",
+    "email_exists",
     "failure_response",
     "invalid",
     "too_many_requests",

@@ -43,10 +43,28 @@ begin
         outcome := 'refresh_token_not_found';
         return;
     end if;
+    if used.revoked then
+        select * into active from auth.refresh_tokens as t
+         where t.session_id = opened.id and not t.revoked order by t.id desc limit 1;
+        if found and active.parent = used.token then
+            token := active.token;
+        elsif active.id is null or moment > used.updated_at + reuse then
+            -- Two have the token: the session ends, for its access tokens too. Without an active token it has ended so before.
+            if rotate and active.id is not null then
+                update auth.refresh_tokens as t set revoked = true, updated_at = moment where t.session_id = opened.id and not t.revoked;
+                update auth.sessions as s set not_after = least(s.not_after, moment), updated_at = moment where s.id = opened.id;
+            end if;
+            token := null;
+            outcome := 'refresh_token_already_used';
+            return;
+        end if;
+    end if;
     if opened.not_after < moment or opened.created_at + timebox < moment then
+        token := null;
         outcome := 'session_expired';
         return;
     elsif coalesce(opened.refreshed_at at time zone 'UTC', greatest(opened.created_at, used.updated_at)) + inactivity < moment then
+        token := null;
         outcome := 'session_inactive';
         return;
     elsif single and exists (
@@ -58,23 +76,11 @@ begin
            and coalesce(s.refreshed_at at time zone 'UTC', s.created_at)
                > coalesce(opened.refreshed_at at time zone 'UTC', greatest(opened.created_at, used.updated_at)))
     then
+        token := null;
         outcome := 'session_superseded';
         return;
     end if;
-    if used.revoked then
-        select * into active from auth.refresh_tokens as t
-         where t.session_id = opened.id and not t.revoked order by t.id desc limit 1;
-        if found and active.parent = used.token then
-            outcome := 'active';
-            token := active.token;
-        elsif moment > used.updated_at + reuse then
-            if rotate then
-                update auth.refresh_tokens as t set revoked = true, updated_at = moment where t.session_id = opened.id and not t.revoked;
-            end if;
-            outcome := 'refresh_token_already_used';
-            return;
-        end if;
-    end if;
+    outcome := 'active';
     if token is null then
         update auth.refresh_tokens as t set revoked = true, updated_at = moment where t.id = used.id and not t.revoked;
         insert into auth.refresh_tokens (token, user_id, revoked, created_at, updated_at, parent, session_id)

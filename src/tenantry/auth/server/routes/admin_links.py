@@ -26,7 +26,7 @@ from tenantry.auth.server.codes import CodeKind
 from tenantry.auth.server.database import Unit
 from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
-from tenantry.auth.server.failures import SignInRefused, invalid
+from tenantry.auth.server.failures import SignInRefused, email_exists, invalid
 from tenantry.auth.server.reading import email_address, read_body, redirect_allowed, redirect_target
 from tenantry.auth.server.routes.signup import check_strength
 from tenantry.auth.server.state import SignInServer
@@ -70,11 +70,11 @@ async def _new_or_unconfirmed(
         await unit.run("accounts.lock", id=account.id)
         return await must_exist(unit, account.id)
     if account is not None or await email_is_taken(unit, email, aud):
-        raise _email_exists()
+        raise email_exists()
     new = NewAccount(aud, server.settings.default_role, email=email, password_hash=hashed, user_metadata=data)
     created = await create_account(unit, new)
     if created is None:
-        raise _email_exists()
+        raise email_exists()
     await create_email_identity(unit, created, email)
     return await must_exist(unit, created)
 
@@ -180,7 +180,7 @@ async def _change(server: SignInServer, unit: Unit, wish: _Link) -> SignInAccoun
         raise invalid("Enable secure email change to generate link for current email")
     wanted = email_address(wish.new_email)
     if await email_is_taken(unit, wanted, wish.audience, account.id):
-        raise _email_exists()
+        raise email_exists()
     # The other half of a change to the same address stays valid: an administrator asks for both, one after the other.
     same = account.row["email_change"] == wanted
     current, new = account.row["email_change_token_current"], account.row["email_change_token_new"]
@@ -194,10 +194,6 @@ async def _change(server: SignInServer, unit: Unit, wish: _Link) -> SignInAccoun
         await codes.forget(unit, account.id, CodeKind.CHANGE_NEW if of_current else CodeKind.CHANGE_CURRENT)
     await unit.run("codes.email_change", user=account.id, email=wanted, new=new, current=current)
     return account
-
-
-def _email_exists() -> SignInRefused:
-    return SignInRefused(422, "email_exists", "A user with this email address has already been registered")
 
 
 ENDPOINTS = (

@@ -30,7 +30,7 @@ from tenantry.auth.server.changes import confirmed, password_changed
 from tenantry.auth.server.database import Unit
 from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
-from tenantry.auth.server.failures import SignInRefused, invalid
+from tenantry.auth.server.failures import SignInRefused, email_exists, invalid
 from tenantry.auth.server.reading import body_bytes, email_address, read_body, read_fields
 from tenantry.auth.server.routes.signup import check_strength
 from tenantry.auth.server.state import SignInServer
@@ -128,14 +128,14 @@ async def create_user(server: SignInServer, request: Request) -> Response:
     metadata = body["user_metadata"] or {}
     async with server.database.transaction() as unit:
         if await email_is_taken(unit, email, aud):
-            raise _email_exists()
+            raise email_exists()
         new = NewAccount(aud, body["role"] or server.settings.default_role, account_id, email, hashed, metadata, banned)
         created = await create_account(unit, new)
         if created is None:
             raise (
                 SignInRefused(422, "conflict", "An account with this id or address exists")
                 if account_id
-                else _email_exists()
+                else email_exists()
             )
         if body["app_metadata"] is not None:
             await unit.run("accounts.app_metadata", id=created, data=Jsonb(body["app_metadata"]))
@@ -234,7 +234,7 @@ async def update_user(server: SignInServer, request: Request) -> Response:
 
 async def _set_email(unit: Unit, account: SignInAccount, email: str, *, confirmed_too: bool) -> None:
     if email != account.email and await email_is_taken(unit, email, account.row["aud"] or "", account.id):
-        raise _email_exists()
+        raise email_exists()
     if any(each["provider"] == "email" for each in account.identities):
         data = Jsonb({"email": email, "email_verified": confirmed_too})
         await unit.run("accounts.edit_identity", user=account.id, provider="email", data=data)
@@ -338,10 +338,6 @@ def _about(account: SignInAccount) -> dict[str, Any]:
 
 def _no_phone() -> SignInRefused:
     return SignInRefused(422, "phone_provider_disabled", "Phone numbers are not supported by this server")
-
-
-def _email_exists() -> SignInRefused:
-    return SignInRefused(422, "email_exists", "A user with this email address has already been registered")
 
 
 ENDPOINTS = (

@@ -18,7 +18,7 @@ from tenantry.auth.server.codes import CodeKind
 from tenantry.auth.server.database import Unit
 from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
-from tenantry.auth.server.failures import SignInRefused, invalid
+from tenantry.auth.server.failures import SignInRefused, email_exists, invalid
 from tenantry.auth.server.reading import PKCE_FIELDS, challenge, email_address, read_body, redirect_target
 from tenantry.auth.server.routes.signup import check_strength
 from tenantry.auth.server.state import MailRequest, SignInServer
@@ -67,7 +67,7 @@ async def put_user(server: SignInServer, request: Request) -> Response:
         if changes_email and await email_is_taken(
             unit, wanted, audience(request, server, caller.claims), caller.account.id
         ):
-            raise SignInRefused(422, "email_exists", "A user with this email address has already been registered")
+            raise email_exists()
         if password:
             await _set_password(server, unit, caller, hashed, body["nonce"])
         if body["data"] is not None:
