@@ -8,6 +8,7 @@ import hashlib
 import pytest
 
 from tests.conftest import Database
+from tests.integration.auth.conftest import LOGIN
 from tests.integration.auth.sign_in import SITE, Studio, link_parts, ok, refused, studio
 
 VERIFIER = "a-verifier-of-at-least-forty-three-characters-0"
@@ -36,7 +37,10 @@ def test_a_recovery_link_signs_in_once_and_a_new_password_ends_other_sessions(si
     assert ok(sign_in.refreshed(fragment["refresh_token"]))
     _, _, again = opened(sign_in, mail.link)
     assert again["error_code"] == "otp_expired"
-    assert refused(sign_in.call("PUT", "/user", {"password": "another horse"}, fragment["access_token"])) == (422, "same_password")
+    assert refused(sign_in.call("PUT", "/user", {"password": "another horse"}, fragment["access_token"])) == (
+        422,
+        "same_password",
+    )
 
 
 def test_a_password_change_makes_codes_that_were_sent_worthless(sign_in: Studio) -> None:
@@ -44,7 +48,10 @@ def test_a_password_change_makes_codes_that_were_sent_worthless(sign_in: Studio)
     sign_in.post("/recover", {"email": "ada@example.org"})
     ok(sign_in.call("PUT", "/user", {"password": "another horse"}, session["access_token"]))
     code = sign_in.outbox.last("recovery").code
-    assert refused(sign_in.post("/verify", {"type": "recovery", "email": "ada@example.org", "token": code})) == (403, "otp_expired")
+    assert refused(sign_in.post("/verify", {"type": "recovery", "email": "ada@example.org", "token": code})) == (
+        403,
+        "otp_expired",
+    )
 
 
 def test_a_newer_code_replaces_the_older_one(sign_in: Studio) -> None:
@@ -63,7 +70,11 @@ def test_a_code_counts_only_for_its_kind_and_its_address(sign_in: Studio) -> Non
     sign_in.signed_up("bob@example.org")
     sign_in.post("/recover", {"email": "ada@example.org"})
     code = sign_in.outbox.last("recovery").code
-    for kind, email in (("signup", "ada@example.org"), ("email_change", "ada@example.org"), ("recovery", "bob@example.org")):
+    for kind, email in (
+        ("signup", "ada@example.org"),
+        ("email_change", "ada@example.org"),
+        ("recovery", "bob@example.org"),
+    ):
         assert refused(sign_in.post("/verify", {"type": kind, "email": email, "token": code})) == (403, "otp_expired")
     assert ok(sign_in.post("/verify", {"type": "email", "email": "ada@example.org", "token": code}))
 
@@ -98,7 +109,7 @@ def test_a_change_of_address_is_confirmed_by_both_addresses(sign_in: Studio) -> 
 
 
 def test_an_address_that_was_taken_meanwhile_is_refused_at_the_second_half(accounts: Database) -> None:
-    with studio(accounts.dsn, GOTRUE_MAILER_SECURE_EMAIL_CHANGE_ENABLED="false") as sign_in:
+    with studio(accounts.dsn_as(LOGIN), GOTRUE_MAILER_SECURE_EMAIL_CHANGE_ENABLED="false") as sign_in:
         session = sign_in.signed_up("ada@example.org")
         ok(sign_in.call("PUT", "/user", {"email": "new@example.org"}, session["access_token"]))
         mail = sign_in.outbox.last("email_change", "new@example.org")
@@ -120,7 +131,9 @@ def test_a_link_that_is_fetched_ahead_is_not_used_up(sign_in: Studio, header: st
 
 
 def test_links_lead_only_where_the_settings_allow(accounts: Database) -> None:
-    with studio(accounts.dsn, GOTRUE_URI_ALLOW_LIST="https://*.clinic.example/welcome,myapp://callback/**") as sign_in:
+    with studio(
+        accounts.dsn_as(LOGIN), GOTRUE_URI_ALLOW_LIST="https://*.clinic.example/welcome,myapp://callback/**"
+    ) as sign_in:
         for wanted, leads in {
             "https://north.clinic.example/welcome": "https://north.clinic.example/welcome",
             "myapp://callback/a/b": "myapp://callback/a/b",
@@ -141,7 +154,7 @@ def test_links_lead_only_where_the_settings_allow(accounts: Database) -> None:
 
 
 def test_a_session_older_than_a_day_needs_a_code_for_a_new_password(accounts: Database) -> None:
-    with studio(accounts.dsn, GOTRUE_SECURITY_UPDATE_PASSWORD_REQUIRE_REAUTHENTICATION="true") as sign_in:
+    with studio(accounts.dsn_as(LOGIN), GOTRUE_SECURITY_UPDATE_PASSWORD_REQUIRE_REAUTHENTICATION="true") as sign_in:
         session = sign_in.signed_up("ada@example.org")
         with accounts.connect() as owner:
             owner.execute("update auth.sessions set created_at = now() - interval '25 hours'")
@@ -149,6 +162,9 @@ def test_a_session_older_than_a_day_needs_a_code_for_a_new_password(accounts: Da
         token = session["access_token"]
         assert refused(sign_in.call("PUT", "/user", change, token)) == (400, "reauthentication_needed")
         ok(sign_in.call("GET", "/reauthenticate", token=token))
-        assert refused(sign_in.call("PUT", "/user", {**change, "nonce": "000000"}, token)) == (422, "reauthentication_not_valid")
+        assert refused(sign_in.call("PUT", "/user", {**change, "nonce": "000000"}, token)) == (
+            422,
+            "reauthentication_not_valid",
+        )
         code = sign_in.outbox.last("reauthentication").code
         assert ok(sign_in.call("PUT", "/user", {**change, "nonce": code}, token))

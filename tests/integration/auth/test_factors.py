@@ -39,7 +39,10 @@ def test_a_second_factor_raises_the_session_and_ends_the_others(sign_in: Studio)
     # A session without the factor may not change what protects the account.
     token = again["access_token"]
     assert refused(sign_in.call("PUT", "/user", {"password": "another horse"}, token)) == (401, "insufficient_aal")
-    assert refused(sign_in.post("/factors", {"factor_type": "totp", "friendly_name": "b"}, token)) == (403, "insufficient_aal")
+    assert refused(sign_in.post("/factors", {"factor_type": "totp", "friendly_name": "b"}, token)) == (
+        403,
+        "insufficient_aal",
+    )
     assert refused(sign_in.call("DELETE", f"/factors/{factor}", token=token)) == (422, "insufficient_aal")
     renewed = ok(sign_in.refreshed(str(raised["refresh_token"])))
     assert sign_in.claims(renewed["access_token"])["aal"] == "aal2"
@@ -50,13 +53,22 @@ def test_a_second_factor_raises_the_session_and_ends_the_others(sign_in: Studio)
 def test_factors_of_others_and_used_challenges_are_refused(sign_in: Studio) -> None:
     ada, bob = sign_in.signed_up("ada@example.org"), sign_in.signed_up("bob@example.org")
     factor, secret = enrolled(sign_in, ada["access_token"])
-    assert refused(sign_in.post(f"/factors/{factor}/challenge", {}, bob["access_token"])) == (404, "mfa_factor_not_found")
+    assert refused(sign_in.post(f"/factors/{factor}/challenge", {}, bob["access_token"])) == (
+        404,
+        "mfa_factor_not_found",
+    )
     challenge = ok(sign_in.post(f"/factors/{factor}/challenge", {}, ada["access_token"]))["id"]
     body = {"challenge_id": challenge, "code": pyotp.TOTP(secret).now()}
     raised = ok(sign_in.post(f"/factors/{factor}/verify", body, ada["access_token"]))
-    assert refused(sign_in.post(f"/factors/{factor}/verify", body, raised["access_token"])) == (422, "mfa_ip_address_mismatch")
+    assert refused(sign_in.post(f"/factors/{factor}/verify", body, raised["access_token"])) == (
+        422,
+        "mfa_ip_address_mismatch",
+    )
     unknown = {**body, "challenge_id": "00000000-0000-4000-8000-000000000000"}
-    assert refused(sign_in.post(f"/factors/{factor}/verify", unknown, raised["access_token"])) == (422, "mfa_factor_not_found")
+    assert refused(sign_in.post(f"/factors/{factor}/verify", unknown, raised["access_token"])) == (
+        422,
+        "mfa_factor_not_found",
+    )
     conflict = {"factor_type": "totp", "friendly_name": "phone"}
     assert refused(sign_in.post("/factors", conflict, raised["access_token"])) == (422, "mfa_factor_name_conflict")
     for kind in ("phone", "webauthn"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.conftest import Database
-from tests.integration.auth.sign_in import Studio, ok, refused
+from tests.integration.auth.conftest import LOGIN
+from tests.integration.auth.sign_in import Studio, ok, refused, studio
 
 
 def later(database: Database, seconds: int = 11) -> None:
@@ -48,9 +49,9 @@ def test_tabs_that_refresh_at_once_all_go_on(sign_in: Studio, accounts: Database
 
 
 def test_sessions_end_by_age_and_by_rest(accounts: Database) -> None:
-    from tests.integration.auth.sign_in import studio  # noqa: PLC0415
-
-    with studio(accounts.dsn, GOTRUE_SESSIONS_TIMEBOX="1h", GOTRUE_SESSIONS_INACTIVITY_TIMEOUT="30m") as sign_in:
+    with studio(
+        accounts.dsn_as(LOGIN), GOTRUE_SESSIONS_TIMEBOX="1h", GOTRUE_SESSIONS_INACTIVITY_TIMEOUT="30m"
+    ) as sign_in:
         session = sign_in.signed_up("ada@example.org")
         with accounts.connect() as owner:
             owner.execute("update auth.sessions set created_at = now() - interval '40 minutes'")
