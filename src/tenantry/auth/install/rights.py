@@ -41,7 +41,8 @@ class ServerRight:
 
 _TOKENS = (
     "confirmation_token confirmation_sent_at recovery_token recovery_sent_at email_change_token_new email_change_token_current email_change"
-    " email_change_sent_at email_change_confirm_status phone_change phone_change_token reauthentication_token reauthentication_sent_at"
+    " email_change_sent_at email_change_confirm_status phone_change phone_change_token phone_change_sent_at reauthentication_token"
+    " reauthentication_sent_at"
 )
 _USER = (
     "aud role email encrypted_password email_confirmed_at invited_at phone phone_confirmed_at banned_until raw_app_meta_data raw_user_meta_data"
