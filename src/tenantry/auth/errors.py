@@ -48,3 +48,33 @@ class AuthPackagesMissing(TenantryError):
 
     code = "TN-625"
     remedy = "Install it: `pip install 'tenantry[auth]'`."
+
+
+class ServerPasswordUnknown(TenantryError):
+    """The login of the sign-in server exists, and its password is not known here."""
+
+    code = "TN-606"
+    remedy = "Give the password in `TENANTRY_AUTH_DB_PASSWORD`, or set a new one with `--new-password`."
+
+
+class AuthNotInstalled(TenantryError):
+    """The database has no accounts that the sign-in server could serve."""
+
+    code = "TN-608"
+    remedy = "Run `tenantry auth init`."
+
+
+class AccountUnknown(TenantryError):
+    """No account has this id or e-mail address, or several have it."""
+
+    code = "TN-609"
+    exit_code = 1
+    remedy = "`tenantry auth users list` shows the accounts."
+
+
+class MailNotSent(TenantryError):
+    """A mail could not be sent, or no mail server is set."""
+
+    code = "TN-610"
+    exit_code = 1
+    remedy = "Check GOTRUE_SMTP_HOST and the other settings of mail, or print the link instead."

@@ -126,7 +126,7 @@ def _install(connection: psycopg.Connection[Any], schema: AuthSchema, login: str
     for script in scripts():
         connection.execute(script.encode())
     if not exists:
-        connection.execute(_create_login(login).encode())
+        connection.execute(_create_login_sql(login).encode())
     if password is not None:
         verifier = connection.pgconn.encrypt_password(password.encode(), login.encode(), b"scram-sha-256").decode()
         connection.execute(f"alter role {ident(login)} password {literal(verifier)}".encode())
@@ -157,7 +157,7 @@ def scripts() -> list[str]:
 def installation_sql(login: str) -> str:
     """Return everything that an installation runs, as one script for a DBA. It can be run again on an installed database."""
     name = literal(login)
-    role = f"do $$ begin\n    if to_regrole({literal(ident(login))}) is null then\n        {_create_login(login)};\n    end if;\nend $$;"
+    role = _create_login_sql(login)
     grants = "\n".join(f"{right.grant(login)};" for right in sorted(wanted_rights(())) if right.kind != "function")
     policies = "\n".join(
         f"drop policy if exists {ident(login)} on {each.split(' on ')[1].split(' to ')[0]};\n{each};"
@@ -191,8 +191,18 @@ def new_password() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _create_login(login: str) -> str:
-    return f"create role {ident(login)} login noinherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls"
+def _create_login_sql(login: str) -> str:
+    # Roles belong to the cluster: an installation in another database may create it in the same moment.
+    return f"""\
+do $$
+begin
+    if to_regrole({literal(ident(login))}) is null then
+        create role {ident(login)} login noinherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
+    end if;
+exception when duplicate_object or unique_violation then
+    null;
+end
+$$;"""
 
 
 def _state(connection: psycopg.Connection[Any]) -> tuple[bool, bool, bool, str, str]:

@@ -61,7 +61,7 @@ def database_url(dsn: str, login: str, password: str) -> str:
     )
 
 
-def settings_text(url: str, addresses: ServerAddresses, keys: Path) -> str:
+def settings_text(url: str, addresses: ServerAddresses, keys: Path | None) -> str:
     """Return the content of a new file.
 
     Raises:
@@ -77,7 +77,7 @@ GOTRUE_SITE_URL={_quoted(addresses.site)}
 # Where links may lead back to besides the site, separated by commas; * and ** are wildcards.
 #GOTRUE_URI_ALLOW_LIST='https://app.example.org/**'
 
-GOTRUE_JWT_KEYS_FILE={_quoted(str(keys))}
+{f"GOTRUE_JWT_KEYS_FILE={_quoted(str(keys))}" if keys is not None else "# The signing keys are in the environment."}
 GOTRUE_JWT_EXP=3600
 
 # Users sign in once they have confirmed their address. `tenantry auth mail` catches mails in development: 127.0.0.1, port 1025.

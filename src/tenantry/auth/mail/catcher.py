@@ -10,7 +10,7 @@ import itertools
 import re
 import socket
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -28,6 +28,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+
+from tenantry.errors import SettingsError
 
 HOST = "127.0.0.1"
 """Sign-in codes are shown to everyone who reaches the page: only this machine does."""
@@ -127,25 +129,54 @@ async def catching(catcher: MailCatcher, port: int = 0) -> AsyncIterator[int]:
     """Take mails by SMTP on the loopback address while this lasts. Yields the port.
 
     Raises:
-        OSError: the port is taken.
+        SettingsError: the port is taken.
     """
-    server = await asyncio.get_running_loop().create_server(catcher.smtp, HOST, port)
+    try:
+        server = await asyncio.get_running_loop().create_server(catcher.smtp, HOST, port)
+    except OSError as error:
+        raise _taken(port, error) from None
     async with server:
         yield int(server.sockets[0].getsockname()[1])
 
 
-async def run_catcher(catcher: MailCatcher, *, smtp_port: int, web: socket.socket) -> None:
+def catch_mails(
+    smtp_port: int, web_port: int, *, keep: int = 500, started: Callable[[int, int], None] = lambda _smtp, _web: None
+) -> None:
     """Catch mails and show them until the process is told to stop.
 
     Args:
-        web: a bound socket for the page.
+        smtp_port, web_port: 0: any free one.
+        started: called with both ports when they are open.
 
     Raises:
-        OSError: the SMTP port is taken.
+        SettingsError: a port is taken.
     """
-    config = uvicorn.Config(catcher.app(), log_level="warning", lifespan="off", server_header=False)
-    async with catching(catcher, smtp_port):
-        await uvicorn.Server(config).serve(sockets=[web])
+    catcher = MailCatcher(keep)
+
+    async def run() -> None:
+        with _listening(web_port) as web:
+            async with catching(catcher, smtp_port) as smtp:
+                started(smtp, int(web.getsockname()[1]))
+                config = uvicorn.Config(catcher.app(), log_level="warning", lifespan="off", server_header=False)
+                await uvicorn.Server(config).serve(sockets=[web])
+
+    asyncio.run(run())
+
+
+def _listening(port: int) -> socket.socket:
+    found = socket.socket()
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((HOST, port))
+        found.listen(100)
+    except OSError as error:
+        found.close()
+        raise _taken(port, error) from None
+    return found
+
+
+def _taken(port: int, error: OSError) -> SettingsError:
+    return SettingsError(f"Port {port} of {HOST} cannot be opened: {error.strerror}.", hint="Give another port.")
 
 
 def _read(message: EmailMessage, number: int, recipients: tuple[str, ...]) -> CaughtMail:
