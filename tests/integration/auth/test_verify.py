@@ -4,6 +4,7 @@ Annotations are not postponed here: FastAPI would look for the guard among the n
 """
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -26,6 +27,7 @@ from tests.isolation.studio import Caller, World, build_studio
 from tests.unit.auth.verify.tokens import claims, make, verifier
 
 VERIFIER = verifier()
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "verify-tokens.md"
 
 
 def _session(owner: Connection, account: UUID) -> UUID:
@@ -187,6 +189,22 @@ async def _serve(signed: _Signed, there: Caller, pool: Any) -> None:
         async def seen(caller: Annotated[VerifiedCaller, Depends(watched)]) -> str:
             return caller.user_id
 
+        # What the page shows, with this schema's names.
+        code = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+        code = code.replace('schema="clinic"', 'schema="studio"').replace(
+            "id, name from providers", "name from studios"
+        )
+        shown: dict[str, Any] = {
+            "app": FastAPI(),
+            "verifier": VERIFIER,
+            "pool": pool,
+            "key": KEY,
+            "Annotated": Annotated,
+            "Depends": Depends,
+        }
+        exec(code, shown)  # noqa: S102
+        app.mount("/page", shown["app"])
+
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api.example") as client:
 
             async def get(path: str, token: str) -> httpx.Response:
@@ -198,8 +216,9 @@ async def _serve(signed: _Signed, there: Caller, pool: Any) -> None:
             for path in ("/threads", "/tasks", "/unchecked"):
                 assert ((await get(path, mine)).json(), (await get(path, theirs)).json()) == (["Ashpit"], ["Saltglaze"])
             assert (await get("/watched", mine)).json() == str(signed.account)
+            assert (await get("/page/providers", mine)).json() == [["Ashpit"]]
             signed.owner.execute("delete from auth.sessions where id = %s", [signed.session])
-            for path in ("/threads", "/tasks", "/watched"):
+            for path in ("/threads", "/tasks", "/watched", "/page/providers"):
                 answer = await get(path, mine)
                 assert (path, answer.status_code, answer.json()["code"]) == (path, 401, "TN-623")
                 assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'

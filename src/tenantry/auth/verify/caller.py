@@ -14,7 +14,7 @@ from tenantry.auth.verify.errors import TokenInsufficient, TokenRefused
 LEVELS: Final = ("aal1", "aal2", "aal3")
 """Authenticator assurance levels, the weakest first. A token without one has the first."""
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}").fullmatch
 _MOMENT_LIMIT = 1e11
 """Seconds since 1970, some thousand years from now: no issuer means more, and a database's times end."""
 
@@ -86,10 +86,9 @@ def read_caller(text: bytes, rules: ClaimRules, now: float) -> VerifiedCaller:
         raise _refused("The token has no time at which it expires.", "claims")
     if now >= expires + rules.leeway:
         raise _refused("The token has expired.", "expired")
-    for name in ("nbf", "iat"):
-        moment = _moment(claims, name)
-        if moment is not None and moment > now + rules.leeway:
-            raise _refused("The token is not valid yet.", "not_yet")
+    latest = now + rules.leeway
+    if (_moment(claims, "nbf") or 0) > latest or (_moment(claims, "iat") or 0) > latest:
+        raise _refused("The token is not valid yet.", "not_yet")
     if claims.get("iss") != rules.issuer:
         raise _refused("The token is from another issuer.", "issuer")
     audience = claims.get("aud")
@@ -97,11 +96,11 @@ def read_caller(text: bytes, rules: ClaimRules, now: float) -> VerifiedCaller:
         raise _refused("The token is for another audience.", "audience")
     user, role, session = claims.get("sub"), claims.get("role"), claims.get("session_id")
     aal, anonymous = claims.get("aal", LEVELS[0]), claims.get("is_anonymous", False)
-    if not (isinstance(user, str) and _UUID.fullmatch(user)):
+    if not (isinstance(user, str) and _UUID(user)):
         raise _refused("The token's subject is not a uuid.", "claims")
     if not isinstance(role, str) or role not in rules.roles:
         raise _refused("The token's role is none that is accepted here.", "role")
-    if session is not None and not (isinstance(session, str) and _UUID.fullmatch(session)):
+    if session is not None and not (isinstance(session, str) and _UUID(session)):
         raise _refused("The token's session is not a uuid.", "claims")
     if aal not in LEVELS or not isinstance(anonymous, bool):
         raise _refused("The token's claims aal or is_anonymous have impossible values.", "claims")
@@ -125,9 +124,13 @@ def _moment(claims: dict[str, Any], name: str) -> float | None:
     value = claims.get(name)
     if value is None and name not in claims:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOMENT_LIMIT:
+    if type(value) not in _NUMBERS or not 0 <= value <= _MOMENT_LIMIT:  # type: ignore[operator]
         raise _refused(f"The token's claim {name} is no time.", "claims")
-    return float(value)
+    return value
+
+
+_NUMBERS: Final = frozenset((int, float))
+"""True and false are of neither type, although they are ints."""
 
 
 def _refused(message: str, reason: str) -> TokenRefused:

@@ -134,8 +134,9 @@ def read_object(text: bytes, what: str) -> dict[str, Any]:
     """
     try:
         found = _DECODER.decode(text.decode())
-        if isinstance(found, dict) and not (b"\\u0000" in text and _NUL.search(text)):
-            _check_depth(text, found)
+        if isinstance(found, dict) and not (b"\\" in text and _NUL.search(text)):
+            if text.count(b"{") + text.count(b"[") > DEPTH_LIMIT:
+                _check_depth(found)
             return found
     except _Twice:
         raise _refused(f"The token's {what} has a key twice.", "duplicate") from None
@@ -144,10 +145,8 @@ def read_object(text: bytes, what: str) -> dict[str, Any]:
     raise _refused(f"The token's {what} is no JSON object that can be used.", "malformed")
 
 
-def _check_depth(text: bytes, found: dict[str, Any]) -> None:
+def _check_depth(found: dict[str, Any]) -> None:
     """Refuse what would exhaust the stack where the claims are written again."""
-    if text.count(b"{") + text.count(b"[") <= DEPTH_LIMIT:
-        return
     level: list[Any] = [found]
     for _ in range(DEPTH_LIMIT):
         level = [

@@ -59,21 +59,22 @@ class VerificationKeys:
     """The keys of an issuer, by name. Immutable."""
 
     def __init__(self, keys: Iterable[VerificationKey] = ()) -> None:
-        found: dict[str | None, list[VerificationKey]] = {}
         self.all = tuple(keys)
-        for key in self.all:
-            found.setdefault(key.kid, []).append(key)
-        self._by_kid = found
         self.names = frozenset(key.name for key in self.all)
+        self._kids = frozenset(key.kid for key in self.all)
+        found: dict[tuple[str | None, str], list[VerificationKey]] = {}
+        for key in self.all:
+            for kid in {key.kid, None}:
+                found.setdefault((kid, key.alg), []).append(key)
+        self._candidates = {stated: tuple(each) for stated, each in found.items() if len(each) <= CANDIDATES}
 
     def knows(self, kid: str | None) -> bool:
         """Whether a key has this name. Tokens without a key's name ask for no other keys than these."""
-        return kid is None or kid in self._by_kid
+        return kid is None or kid in self._kids
 
-    def candidates(self, kid: str | None, alg: str) -> list[VerificationKey]:
+    def candidates(self, kid: str | None, alg: str) -> tuple[VerificationKey, ...]:
         """The keys of this name and algorithm; without a name, those of the algorithm, if they are few."""
-        found = [key for key in (self.all if kid is None else self._by_kid.get(kid, ())) if key.alg == alg]
-        return found if len(found) <= CANDIDATES else []
+        return self._candidates.get((kid, alg), ())
 
 
 def read_jwks(document: object) -> VerificationKeys:

@@ -173,8 +173,10 @@ class Verifier:
         candidates = keys.candidates(kid, compact.alg)
         if not candidates:
             raise TokenRefused("The token's algorithm is not that of the issuer's key.", reason="algorithm")
-        key = next((each for each in candidates if each.verify(compact.signed, compact.signature)), None)
-        if key is None:
+        for key in candidates:
+            if key.verify(compact.signed, compact.signature):
+                break
+        else:
             raise TokenRefused("The token's signature is wrong.", reason="signature")
         now = self._clock()
         caller = read_caller(compact.payload, self._rules, now)
