@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,15 @@ from tenantry.auth.settings import sign_in_settings
 PASSWORD = "correct horse"
 BASE = "http://auth.test"
 SITE = "http://app.test"
+UNLIMITED = {
+    "GOTRUE_SMTP_MAX_FREQUENCY": "0s",
+    "GOTRUE_MFA_RATE_LIMIT_CHALLENGE_AND_VERIFY": "10000",
+    **{
+        f"GOTRUE_RATE_LIMIT_{name}": "10000"
+        for name in ("TOKEN_REFRESH", "VERIFY", "OTP", "ANONYMOUS_USERS", "EMAIL_SENT")
+    },
+}
+"""Settings without limits."""
 
 
 @dataclass
@@ -122,13 +132,8 @@ def studio(dsn: str, **values: str) -> Iterator[Studio]:
             "DATABASE_URL": dsn,
             "API_EXTERNAL_URL": BASE,
             "GOTRUE_SITE_URL": SITE,
-            "GOTRUE_SMTP_MAX_FREQUENCY": "0s",
             "GOTRUE_DB_MAX_POOL_SIZE": "5",
-            **{
-                f"GOTRUE_RATE_LIMIT_{name}": "10000"
-                for name in ("TOKEN_REFRESH", "VERIFY", "OTP", "ANONYMOUS_USERS", "EMAIL_SENT")
-            },
-            "GOTRUE_MFA_RATE_LIMIT_CHALLENGE_AND_VERIFY": "10000",
+            **UNLIMITED,
             **values,
         }
     )
@@ -145,12 +150,12 @@ def studio(dsn: str, **values: str) -> Iterator[Studio]:
 
 
 @contextmanager
-def serving(server: SignInServer) -> Iterator[str]:
-    """Serve over HTTP on a free port of this machine; return the address."""
+def serving(server: SignInServer, listening: socket.socket | None = None) -> Iterator[str]:
+    """Serve over HTTP on a bound socket or a free port of this machine; return the address."""
     running = uvicorn.Server(
         uvicorn.Config(sign_in_app(server), port=0, log_level="warning", lifespan="on", access_log=False)
     )
-    thread = threading.Thread(target=running.run, daemon=True)
+    thread = threading.Thread(target=running.run, args=[[listening] if listening else None], daemon=True)
     thread.start()
     try:
         deadline = time.monotonic() + 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,7 @@ from tenantry.auth.server.reading import client_address, read_body
 from tenantry.auth.server.sessions import new_refresh_token, renewed
 from tenantry.auth.server.state import SignInServer
 
+_CODE_WINDOW = timedelta(seconds=120)
 _UNVERIFIED_LIFETIME = timedelta(minutes=5)
 _KINDS = {
     "phone": SignInRefused(422, "mfa_phone_enroll_not_enabled", "MFA enroll is disabled for Phone"),
@@ -166,17 +168,20 @@ async def _check_challenge(
             f"MFA challenge {given} has expired, verify against another challenge or create a new challenge.",
             keep=True,
         )
-    now = datetime.now(UTC)
-    code = body["code"]
-    if not re.fullmatch(r"[0-9]{6}", code) or not pyotp.TOTP(factor["secret"]).verify(
-        code, for_time=now, valid_window=1
-    ):
-        raise _wrong_code()
+    counter = matched_counter(factor["secret"], body["code"], datetime.now(UTC))
     # A code counts once (RFC 6238, 5.2), although it is right for 90 seconds.
-    step = int(now.timestamp()) // 30
-    window = timedelta(seconds=120)
-    if not await allowed(server.database, f"totp used:{factor['id']}:{code}:{step // 4}", 1, window):
+    if counter is None or not await allowed(server.database, f"totp used:{factor['id']}:{counter}", 1, _CODE_WINDOW):
         raise _wrong_code()
+
+
+def matched_counter(secret: str, code: str, now: datetime) -> int | None:
+    """Return which of the three time steps around now a code belongs to, the newest if it is that of several; None: it is wrong."""
+    if not re.fullmatch(r"[0-9]{6}", code):
+        return None
+    totp = pyotp.TOTP(secret)
+    present = int(now.timestamp()) // totp.interval
+    steps = (present + 1, present, present - 1)
+    return next((each for each in steps if hmac.compare_digest(totp.generate_otp(each), code)), None)
 
 
 def _wrong_code() -> SignInRefused:
