@@ -72,7 +72,8 @@ def factor_json(row: Row) -> dict[str, Any]:
         "status": row["status"],
         **({"friendly_name": row["friendly_name"]} if row["friendly_name"] else {}),
         "factor_type": row["factor_type"],
-        **({"phone": row["phone"]} if row["phone"] else {}),
+        "phone": row["phone"] or "",
+        "last_challenged_at": time_text(row["last_challenged_at"]) if row["last_challenged_at"] is not None else None,
     }
 
 

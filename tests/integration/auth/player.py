@@ -91,6 +91,9 @@ class Player:
     Attributes:
         address: where requests go.
         base: what links of the server begin with.
+        messages: what was sent to an address so far, the oldest first.
+        sql: runs a statement as the database's owner and returns its first row.
+        empty: removes all accounts and messages.
     """
 
     client: Transport
@@ -98,11 +101,13 @@ class Player:
     base: str
     messages: Callable[[str], list[Message]]
     sql: Callable[[str], Mapping[str, object]]
+    empty: Callable[[], None]
     values: dict[str, Json] = field(default_factory=dict)
     read: dict[str, int] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Forget the values of the scenario before."""
+        """Forget the scenario before: its values, accounts and messages."""
+        self.empty()
         now = int(time.time())
         service = {"role": "service_role", "iss": "praxis", "iat": now, "exp": now + 3600}
         self.values = {"base": self.base, "verifier": VERIFIER, "challenge": challenge(VERIFIER), "now": now}
@@ -197,12 +202,16 @@ def outcome_of(answer: Any) -> dict[str, Json]:
         body = json.loads(body)
     outcome = {"status": answer.status_code, "headers": headers, "body": body}
     token = body.get("access_token") if isinstance(body, dict) else None
+    if "allow" in headers:
+        headers["allow"] = ", ".join(sorted(headers["allow"].split(", ")))
     if "location" in headers:
         headers["location"] = parted(headers["location"])
         if isinstance(headers["location"], dict):
             token = headers["location"].get("fragment", {}).get("access_token")
     if token:
-        outcome["claims"] = json.loads(jws.extract_compact(token.encode()).payload)
+        outcome["claims"] = claims = json.loads(jws.extract_compact(token.encode()).payload)
+        # Methods of one second have no order.
+        claims["amr"] = sorted(claims["amr"], key=lambda each: each["method"])
     return outcome
 
 

@@ -72,3 +72,22 @@ def test_a_url_is_read_by_its_parts() -> None:
     assert parted("https://a.example/x#e=1&f=") == {"url": "https://a.example/x", "fragment": {"e": "1", "f": ""}}
     assert parted("https://a.example/x") == "https://a.example/x"
     assert challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk") == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+
+def test_each_listed_difference_is_a_step_and_has_its_reason_in_the_documentation() -> None:
+    root = Path(__file__).parents[3]
+    reasons = json.loads((FILES[0].parents[1] / "contract_differences.json").read_text(encoding="utf-8"))
+    places = {
+        f"{file.stem}: {scenario['name']}, {number}"
+        for file in FILES
+        for scenario in json.loads(file.read_text(encoding="utf-8"))
+        for number in range(len(scenario["steps"]))
+    }
+    listed = [place for each in reasons.values() for place in each]
+    assert (sorted(set(listed) - places), len(listed) - len(set(listed))) == ([], 0)
+    page = (root / "docs/reference/sign-in-differences.md").read_text(encoding="utf-8")
+    assert sorted(reasons) == sorted(re.findall(r"^### (.+)$", page, re.MULTILINE))
+    asked = sum(
+        "do" in step for file in FILES for each in json.loads(file.read_text("utf-8")) for step in each["steps"]
+    )
+    assert f"The same {asked:,} requests went to both" in " ".join(page.split())

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from tenantry.auth.server.caller import AUDIENCE_HEADER
@@ -36,6 +36,8 @@ _HEADERS = [
     AUDIENCE_HEADER,
     "x-use-cookie",
     VERSION_HEADER,
+    # Supabase's gateway, which reads this header, allows it itself; here there is none between browser and server.
+    "apikey",
 ]
 _NO_STORE = {"Cache-Control": "no-store"}
 
@@ -61,7 +63,7 @@ def sign_in_app(server: SignInServer) -> Starlette:
 
     routes = _routes(server)
     headers = [*_HEADERS, *server.settings.cors_headers]
-    return Starlette(
+    app = Starlette(
         routes=[*routes, Mount("/auth/v1", routes=routes)],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_failure, Exception: _any_failure},
@@ -75,6 +77,9 @@ def sign_in_app(server: SignInServer) -> Starlette:
             )
         ],
     )
+    # A redirect to the path without its slash would lead past a gateway's prefix.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _routes(server: SignInServer) -> list[Route]:
@@ -132,6 +137,8 @@ def _unexpected(problem: Exception) -> SignInRefused:
 
 async def _http_failure(_request: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
+    if problem.status_code == 404:
+        return PlainTextResponse("404 page not found\n", 404, headers=_NO_STORE)
     return Response(status_code=problem.status_code, headers={**(problem.headers or {}), **_NO_STORE})
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry
@@ -17,6 +16,7 @@ from tenantry.auth.keys import SigningKey
 from tenantry.auth.server.accounts import SignInAccount, account_of_session
 from tenantry.auth.server.database import Row, Unit
 from tenantry.auth.server.failures import SignInRefused
+from tenantry.auth.server.reading import uuid_of
 from tenantry.auth.server.state import SignInServer
 from tenantry.auth.verify.compact import decode_segment, read_header, read_object, split
 from tenantry.auth.verify.errors import TokenRefused
@@ -129,17 +129,19 @@ async def signed_in(request: Request, server: SignInServer, unit: Unit) -> Signe
     subject, session = claims.get("sub"), claims.get("session_id")
     if not subject:
         raise SignInRefused(403, "bad_jwt", "invalid claim: missing sub claim")
-    account_id = _uuid(subject)
+    account_id = uuid_of(subject)
     if account_id is None:
         raise SignInRefused(400, "bad_jwt", "invalid claim: sub claim must be a UUID")
-    session_id = _uuid(session) if session and session != _NO_SESSION else None
+    session_id = uuid_of(session) if session and session != _NO_SESSION else None
     if session and session != _NO_SESSION and session_id is None:
         raise SignInRefused(403, "bad_jwt", "invalid claim: session_id claim must be a UUID")
     account = await account_of_session(unit, account_id, session_id)
-    if account is None or account.row["deleted_at"] is not None:
+    if account is None:
         raise SignInRefused(403, "user_not_found", "User from sub claim in JWT does not exist")
     if session_id is not None and account.session is None:
         raise SignInRefused(403, "session_not_found", "Session from session_id claim in JWT does not exist")
+    if account.row["deleted_at"] is not None:
+        raise SignInRefused(403, "user_not_found", "User from sub claim in JWT does not exist")
     if account.session is not None and _over(account.session, server):
         raise SignInRefused(403, "session_not_found", "Session from session_id claim in JWT does not exist")
     if account.banned():
@@ -165,12 +167,6 @@ def administrator(request: Request, server: SignInServer) -> str:
     if not isinstance(role, str) or role not in server.settings.admin_roles:
         raise SignInRefused(403, "not_admin", "User not allowed")
     return role
-
-
-def _uuid(value: Any) -> UUID | None:
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", value):
-        return None
-    return UUID(value)
 
 
 __all__ = ["AUDIENCE_HEADER", "SignedIn", "administrator", "audience", "claims_of", "signed_in"]

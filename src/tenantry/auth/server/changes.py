@@ -27,10 +27,15 @@ async def password_changed(unit: Unit, account: UUID, hashed: str, keep_session:
         await unit.run("sessions.end_others", user=account, session=keep_session)
 
 
-async def confirmed(unit: Unit, account: SignInAccount) -> None:
-    """Confirm the account's address."""
+async def account_confirmed(unit: Unit, account: SignInAccount) -> None:
+    """Confirm the account's address, which says nothing about its identities: nobody has shown that they are theirs."""
     await unit.run("accounts.confirm", id=account.id)
     await forget(unit, account.id, CodeKind.CONFIRMATION)
+
+
+async def confirmed(unit: Unit, account: SignInAccount) -> None:
+    """Confirm the account's address and its identities with it, since the person got a mail there."""
+    await account_confirmed(unit, account)
     await unit.run("accounts.mark_identities_verified", user=account.id, email=account.email)
 
 
@@ -53,4 +58,4 @@ async def email_changed(unit: Unit, account: SignInAccount) -> None:
     await unit.run("accounts.providers", id=account.id)
 
 
-__all__ = ["confirmed", "email_changed", "password_changed"]
+__all__ = ["account_confirmed", "confirmed", "email_changed", "password_changed"]

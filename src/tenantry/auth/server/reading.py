@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from starlette.requests import Request
 
@@ -23,6 +24,8 @@ _EMAIL = re.compile(
 )
 _CHALLENGE = re.compile(r"[a-zA-Z._~0-9-]+")
 _HOST = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?")
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 _EMPTY: Mapping[type, Any] = {str: "", bool: False, dict: None, int: 0, float: 0}
 
@@ -90,6 +93,11 @@ async def body_bytes(request: Request) -> bytes:
         if len(held) > LARGEST_BODY:
             raise SignInRefused(413, "request_entity_too_large", f"Request body too large (max {LARGEST_BODY} bytes)")
     return bytes(held)
+
+
+def uuid_of(text: Any) -> UUID | None:
+    """Return the UUID that a text is in its usual form; None if it is none."""
+    return UUID(text) if isinstance(text, str) and _UUID.fullmatch(text) else None
 
 
 def email_address(text: str) -> str:
@@ -201,4 +209,5 @@ __all__ = [
     "read_fields",
     "redirect_allowed",
     "redirect_target",
+    "uuid_of",
 ]

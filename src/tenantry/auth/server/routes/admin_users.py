@@ -26,12 +26,12 @@ from tenantry.auth.server.accounts import (
     random_password,
 )
 from tenantry.auth.server.caller import administrator, audience, claims_of
-from tenantry.auth.server.changes import confirmed, password_changed
+from tenantry.auth.server.changes import account_confirmed, password_changed
 from tenantry.auth.server.database import Unit
 from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
 from tenantry.auth.server.failures import SignInRefused, email_exists, invalid
-from tenantry.auth.server.reading import body_bytes, email_address, read_body, read_fields
+from tenantry.auth.server.reading import body_bytes, email_address, read_body, read_fields, uuid_of
 from tenantry.auth.server.routes.signup import check_strength
 from tenantry.auth.server.state import SignInServer
 from tenantry.auth.settings import read_duration
@@ -52,7 +52,6 @@ _FIELDS: Mapping[str, type] = {
     "app_metadata": dict,
     "ban_duration": str,
 }
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 async def list_users(server: SignInServer, request: Request) -> Response:
@@ -142,8 +141,7 @@ async def create_user(server: SignInServer, request: Request) -> Response:
         account = await must_exist(unit, created)
         await note(unit, "user_signedup", role, {**_about(account), "provider": "email"})
         if body["email_confirm"]:
-            await confirmed(unit, account)
-        # Behind the confirmation, which concerns the account: nobody has shown that the identity is theirs.
+            await account_confirmed(unit, account)
         await create_email_identity(unit, created, email)
         account = await must_exist(unit, created)
     return answer(account.shown())
@@ -163,9 +161,9 @@ async def _hash_for(server: SignInServer, body: Mapping[str, Any]) -> str:
 def _given_id(text: str) -> UUID | None:
     if not text:
         return None
-    if not _UUID.fullmatch(text):
+    given = uuid_of(text)
+    if given is None:
         raise invalid("ID must conform to the uuid v4 format")
-    given = UUID(text)
     if given.int == 0:
         raise invalid("ID cannot be a nil uuid")
     return given
@@ -183,10 +181,10 @@ def _banned_until(text: str) -> datetime | None:
 
 
 async def _loaded(unit: Unit, request: Request) -> SignInAccount:
-    given = request.path_params["user_id"]
-    if not _UUID.fullmatch(given):
+    given = uuid_of(request.path_params["user_id"])
+    if given is None:
         raise invalid("user_id must be an UUID", 404)
-    account = await account_by_id(unit, UUID(given))
+    account = await account_by_id(unit, given)
     if account is None:
         raise SignInRefused(404, "user_not_found", "User not found")
     return account
@@ -202,10 +200,12 @@ async def update_user(server: SignInServer, request: Request) -> Response:
     role = administrator(request, server)
     async with server.database.connection() as unit:
         account = await _loaded(unit, request)
-    body = await read_body(request, _FIELDS)
+    body = await read_body(request, _FIELDS, password=None)
     email = email_address(body["email"]) if body["email"] else ""
     if body["phone"]:
         raise _no_phone()
+    if body["password"] is not None:
+        check_strength(server, body["password"])
     banned = _banned_until(body["ban_duration"])
     hashed = await _hash_for(server, body) if body["password"] or body["password_hash"] else ""
     async with server.database.transaction() as unit:
@@ -214,7 +214,7 @@ async def update_user(server: SignInServer, request: Request) -> Response:
         if body["role"]:
             await unit.run("admin.role", id=account.id, role=body["role"])
         if body["email_confirm"]:
-            await confirmed(unit, account)
+            await account_confirmed(unit, account)
         if hashed:
             await password_changed(unit, account.id, hashed)
         if email:
@@ -306,10 +306,10 @@ async def update_factor(server: SignInServer, request: Request) -> Response:
 
 async def _loaded_factor(unit: Unit, request: Request) -> tuple[SignInAccount, Mapping[str, Any]]:
     account = await _loaded(unit, request)
-    given = request.path_params["factor_id"]
-    if not _UUID.fullmatch(given):
+    given = uuid_of(request.path_params["factor_id"])
+    if given is None:
         raise invalid("factor_id must be an UUID", 404)
-    found = next((each for each in account.factors if each["id"] == given.lower()), None)
+    found = next((each for each in account.factors if each["id"] == str(given)), None)
     if found is None:
         raise SignInRefused(404, "mfa_factor_not_found", "Factor not found")
     return account, found

@@ -6,7 +6,7 @@ import hmac
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID, uuid4
 
 import pyotp
@@ -21,7 +21,7 @@ from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
 from tenantry.auth.server.failures import SignInRefused, invalid, too_many_requests
 from tenantry.auth.server.limits import allowed
-from tenantry.auth.server.reading import client_address, read_body
+from tenantry.auth.server.reading import bad_json, client_address, read_body, uuid_of
 from tenantry.auth.server.sessions import new_refresh_token, renewed
 from tenantry.auth.server.state import SignInServer
 
@@ -78,10 +78,18 @@ async def enroll(server: SignInServer, request: Request) -> Response:
         await unit.run("factors.create", id=factor, user=account.id, friendly_name=name, secret=secret)
         await note(unit, "factor_in_progress", account, {"factor_id": str(factor)})
     issuer = body["issuer"] or urlsplit(settings.site_url).netloc
-    uri = pyotp.TOTP(secret).provisioning_uri(name=account.email or str(account.id), issuer_name=issuer)
+    uri = _uri(issuer, account.email or str(account.id), secret)
     drawing = segno.make_qr(uri, error="h").svg_inline(scale=4, border=4)
     shown = {"qr_code": f'<?xml version="1.0"?>\n{drawing}', "secret": secret, "uri": uri}
-    return answer({"id": str(factor), "type": "totp", **({"friendly_name": name} if name else {}), "totp": shown})
+    return answer({"id": str(factor), "type": "totp", "friendly_name": name, "totp": shown})
+
+
+def _uri(issuer: str, name: str, secret: str) -> str:
+    """Return what an authenticator reads, with every parameter said, as Supabase Auth writes it."""
+    told = urlencode(
+        {"algorithm": "SHA1", "digits": 6, "issuer": issuer, "period": 30, "secret": secret}, quote_via=quote
+    )
+    return f"otpauth://totp/{quote(issuer, safe='')}:{quote(name, safe='@')}?{told}"
 
 
 async def _factor(unit: Unit, request: Request, caller: SignedIn) -> Row:
@@ -90,10 +98,10 @@ async def _factor(unit: Unit, request: Request, caller: SignedIn) -> Row:
     Raises:
         SignInRefused: 404, they have none.
     """
-    given = request.path_params["factor_id"]
-    if not re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", given):
+    given = uuid_of(request.path_params["factor_id"])
+    if given is None:
         raise invalid("factor_id must be an UUID", 404)
-    row = await unit.one("factors.of", id=UUID(given), user=caller.account.id)
+    row = await unit.one("factors.of", id=given, user=caller.account.id)
     if row is None:
         raise SignInRefused(404, "mfa_factor_not_found", "Factor not found")
     if row["factor_type"] != "totp":
@@ -120,7 +128,7 @@ async def verify(server: SignInServer, request: Request) -> Response:
     async with server.database.connection() as unit:
         caller = await _caller(server, request, unit)
         factor = await _factor(unit, request, caller)
-    body = await read_body(request, {"challenge_id": str, "code": str})
+    body = await read_body(request, {"challenge_id": str, "code": str}, challenge_id=str(UUID(int=0)))
     if not body["code"]:
         raise invalid("Code needs to be non-empty")
     if not server.settings.totp_verify:
@@ -154,8 +162,10 @@ async def _check_challenge(
     server: SignInServer, unit: Unit, request: Request, factor: Row, body: dict[str, Any]
 ) -> None:
     given = body["challenge_id"]
-    known = re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", given)
-    row = await unit.one("factors.find_challenge", id=UUID(given), factor=factor["id"]) if known else None
+    known = uuid_of(given)
+    if known is None:
+        raise bad_json("field challenge_id is no UUID")
+    row = await unit.one("factors.find_challenge", id=known, factor=factor["id"])
     if row is None:
         raise SignInRefused(422, "mfa_factor_not_found", "MFA factor with the provided challenge ID not found")
     if row["verified_at"] is not None or str(row["ip_address"]) != (client_address(request) or "127.0.0.1"):
@@ -192,10 +202,10 @@ async def unenroll(server: SignInServer, request: Request) -> Response:
     async with server.database.transaction() as unit:
         caller = await _caller(server, request, unit)
         await unit.run("accounts.lock", id=caller.account.id)
-        given = request.path_params["factor_id"]
-        if not re.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", given):
+        given = uuid_of(request.path_params["factor_id"])
+        if given is None:
             raise invalid("factor_id must be an UUID", 404)
-        factor = await unit.one("factors.of", id=UUID(given), user=caller.account.id)
+        factor = await unit.one("factors.of", id=given, user=caller.account.id)
         if factor is None:
             raise SignInRefused(404, "mfa_factor_not_found", "Factor not found")
         if factor["status"] == "verified" and caller.aal != "aal2":

@@ -1,13 +1,18 @@
-"""What this server does not serve answers as Supabase Auth does where it is switched off, never with 404 or 500."""
+"""What this server does not serve answers as Supabase Auth does where it is switched off: with a code that says so."""
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlencode
+
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from tenantry.auth.server.caller import administrator, signed_in
-from tenantry.auth.server.endpoint import Endpoint, Handler
+from tenantry.auth.server.endpoint import Endpoint, Handler, answer
 from tenantry.auth.server.failures import SignInRefused, invalid
+from tenantry.auth.server.reading import uuid_of
+from tenantry.auth.server.routes.public import PROVIDERS
 from tenantry.auth.server.state import SignInServer
 
 
@@ -20,15 +25,30 @@ def _refuses(status: int, code: str, message: str) -> Handler:
 
 async def authorize(server: SignInServer, request: Request) -> Response:
     provider = request.query_params.get("provider", "")
-    raise invalid(
-        "Unsupported provider: provider is not enabled"
-        if provider
-        else "Unsupported provider: Provider could not be found"
-    )
+    if provider in PROVIDERS:
+        raise invalid("Unsupported provider: provider is not enabled")
+    raise invalid(f"Unsupported provider: Provider {provider[:100]} could not be found")
 
 
 async def callback(server: SignInServer, request: Request) -> Response:
-    raise SignInRefused(400, "bad_oauth_callback", "OAuth state parameter missing")
+    """Lead back to the site, which says that the sign-in with a provider failed: none has begun here."""
+    state = request.query_params.get("state", "")
+    if request.method == "GET" and not state:
+        code, message = "bad_oauth_callback", "OAuth state parameter missing"
+    elif uuid_of(state) is not None:
+        code, message = "bad_oauth_state", "OAuth state not found or expired"
+    else:
+        code, message = "bad_oauth_state", "OAuth state parameter is invalid"
+    told = {"error": "invalid_request", "error_code": code, "error_description": message}
+    return RedirectResponse(f"{server.settings.site_url}?{urlencode(told)}", 303)
+
+
+def _shows(content: Any) -> Handler:
+    async def show(server: SignInServer, request: Request) -> Response:
+        administrator(request, server)
+        return answer(content)
+
+    return show
 
 
 def _signed_in_then(status: int, code: str, message: str) -> Handler:
@@ -54,12 +74,17 @@ _LINKING = _signed_in_then(404, "manual_linking_disabled", "Manual linking is di
 _OAUTH = _refuses(404, "feature_disabled", "OAuth server is disabled")
 _GRANTS = _signed_in_then(404, "feature_disabled", "OAuth server is disabled")
 _ADMIN_OAUTH = _administrator_then(404, "feature_disabled", "OAuth server is disabled")
-_ADMIN_SSO = _administrator_then(404, "sso_provider_not_found", "No such SSO provider")
+_ADMIN_SSO = _administrator_then(404, "sso_provider_not_found", "SSO Identity Provider not found")
+_NEW_SSO = _administrator_then(404, "saml_provider_disabled", "SAML 2.0 is disabled")
+_SCIM = _refuses(404, "feature_disabled", "SCIM server is disabled")
+_CUSTOM = _administrator_then(404, "feature_disabled", "Custom OAuth providers are disabled")
+_NO_PASSKEY = _administrator_then(404, "validation_failed", "Passkey not found")
 
 ENDPOINTS = (
     Endpoint("GET", "/authorize", authorize),
     Endpoint("GET", "/callback", callback),
     Endpoint("POST", "/callback", callback),
+    Endpoint("GET", "/sso", _SAML),
     Endpoint("POST", "/sso", _SAML),
     Endpoint("GET", "/sso/saml/metadata", _SAML),
     Endpoint("POST", "/sso/saml/acs", _SAML),
@@ -81,6 +106,22 @@ ENDPOINTS = (
     Endpoint("POST", "/oauth/clients/register", _OAUTH),
     Endpoint("GET", "/admin/oauth/clients", _ADMIN_OAUTH),
     Endpoint("POST", "/admin/oauth/clients", _ADMIN_OAUTH),
+    Endpoint("GET", "/admin/oauth/clients/{client_id}", _ADMIN_OAUTH),
+    Endpoint("PUT", "/admin/oauth/clients/{client_id}", _ADMIN_OAUTH),
+    Endpoint("DELETE", "/admin/oauth/clients/{client_id}", _ADMIN_OAUTH),
+    Endpoint("POST", "/admin/oauth/clients/{client_id}/regenerate_secret", _ADMIN_OAUTH),
+    Endpoint("GET", "/oauth/authorizations/{authorization_id}", _OAUTH),
+    Endpoint("POST", "/oauth/authorizations/{authorization_id}/consent", _OAUTH),
+    Endpoint("GET", "/scim/v2/{rest:path}", _SCIM),
+    Endpoint("GET", "/admin/sso/providers", _shows({"items": []})),
+    Endpoint("POST", "/admin/sso/providers", _NEW_SSO),
+    Endpoint("GET", "/admin/custom-providers", _shows({"providers": []})),
+    Endpoint("POST", "/admin/custom-providers", _CUSTOM),
+    Endpoint("GET", "/admin/custom-providers/{identifier}", _CUSTOM),
+    Endpoint("PUT", "/admin/custom-providers/{identifier}", _CUSTOM),
+    Endpoint("DELETE", "/admin/custom-providers/{identifier}", _CUSTOM),
+    Endpoint("GET", "/admin/users/{user_id}/passkeys", _shows([])),
+    Endpoint("DELETE", "/admin/users/{user_id}/passkeys/{passkey_id}", _NO_PASSKEY),
     Endpoint("GET", "/admin/sso/providers/{idp_id}", _ADMIN_SSO),
     Endpoint("PUT", "/admin/sso/providers/{idp_id}", _ADMIN_SSO),
     Endpoint("DELETE", "/admin/sso/providers/{idp_id}", _ADMIN_SSO),

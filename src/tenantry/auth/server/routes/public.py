@@ -86,20 +86,27 @@ async def jwks(server: SignInServer, request: Request) -> Response:
 
 async def openid_configuration(server: SignInServer, request: Request) -> Response:
     issuer = server.settings.issuer
-    return answer(
+    return JSONResponse(
         {
             "issuer": issuer,
             "authorization_endpoint": f"{issuer}/oauth/authorize",
             "token_endpoint": f"{issuer}/oauth/token",
             "jwks_uri": f"{issuer}/.well-known/jwks.json",
             "userinfo_endpoint": f"{issuer}/oauth/userinfo",
+            "scopes_supported": ["openid", "profile", "email", "phone", "offline_access"],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
             "grant_types_supported": ["authorization_code", "refresh_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256", "HS256", "ES256"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+            "claims_supported": [
+                *("sub", "aud", "iss", "exp", "iat", "auth_time", "nonce", "email", "email_verified"),
+                *("phone_number", "phone_number_verified", "name", "picture", "preferred_username", "updated_at"),
+            ],
             "code_challenge_methods_supported": ["S256", "plain"],
-        }
+        },
+        headers={"Cache-Control": f"public, max-age={CACHE_SECONDS}"},
     )
 
 

@@ -24,6 +24,7 @@ from tenantry.auth.server.accounts import (
     must_exist,
 )
 from tenantry.auth.server.caller import audience
+from tenantry.auth.server.changes import account_confirmed
 from tenantry.auth.server.database import Unit
 from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
@@ -123,8 +124,7 @@ async def sign_up_email(
         await unit.run("accounts.drop_unconfirmed_identities", user=account.id, provider="email")
         if settings.autoconfirm:
             await note(unit, "user_signedup", account, {"provider": "email"})
-            await unit.run("accounts.confirm", id=account.id)
-            await codes.forget(unit, account.id, codes.CodeKind.CONFIRMATION)
+            await account_confirmed(unit, account)
         else:
             await note(unit, "user_confirmation_requested", account, {"provider": "email"})
             if asked is not None:

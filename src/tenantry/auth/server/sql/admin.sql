@@ -57,7 +57,7 @@ update auth.identities
 
 -- name: hide
 update auth.users
-   set email = encode(sha256(convert_to(id || coalesce(email, ''), 'UTF8')), 'base64'),
+   set email = rtrim(translate(encode(sha256(convert_to(id || coalesce(email, ''), 'UTF8')), 'base64'), '+/', '-_'), '='),
        phone = case when phone is not null then left(encode(sha256(convert_to(id || phone, 'UTF8')), 'hex'), 15) end,
        encrypted_password = null, email_change = '', phone_change = '', confirmation_token = '', recovery_token = '',
        email_change_token_current = '', email_change_token_new = '', phone_change_token = '', reauthentication_token = '',
