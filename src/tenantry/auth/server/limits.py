@@ -7,12 +7,14 @@ from datetime import timedelta
 
 from starlette.requests import Request
 
-from tenantry.auth.server.database import Database
+from tenantry.auth.server.database import Database, Unit
 from tenantry.auth.server.failures import SignInRefused, too_many_requests
 from tenantry.auth.server.reading import client_address
 from tenantry.auth.settings import SignInSettings
 
 WINDOW = timedelta(minutes=5)
+GUESSES, GUESSES_WINDOW = 30, timedelta(hours=1)
+"""Guesses at one account's codes: within a day fewer than one of a thousand codes is found."""
 
 
 def caller(request: Request, settings: SignInSettings) -> str:
@@ -40,8 +42,23 @@ async def take(
         raise too_many_requests()
 
 
-async def allowed(database: Database, key: str, count: int, window: timedelta) -> bool:
-    """Count one use of a key, and return whether fewer than `count` came within the window. The table has digests alone."""
+async def guess(database: Database, kind: str, whose: str) -> None:
+    """Count a guess at a code of six digits, for the account that it is a guess at: an attacker has many addresses.
+
+    The account need not exist, so that nobody learns whether it does. Links are no guesses.
+
+    Raises:
+        SignInRefused: 429 over_request_rate_limit, there were GUESSES within an hour.
+    """
+    if not await allowed(database, f"guess {kind}:{whose}", GUESSES, GUESSES_WINDOW):
+        raise too_many_requests()
+
+
+async def allowed(database: Database | Unit, key: str, count: int, window: timedelta) -> bool:
+    """Count one use of a key, and return whether fewer than `count` came within the window. The table has digests alone.
+
+    In a unit of work the count goes with its transaction, and takes no second connection.
+    """
     digest = hashlib.sha256(key.encode()).hexdigest()
     row = await database.one("limits.take", key=digest, each=window / count, window=window)
     return row is not None
@@ -51,4 +68,4 @@ def over_mail_limit(message: str = "email rate limit exceeded") -> SignInRefused
     return SignInRefused(429, "over_email_send_rate_limit", message)
 
 
-__all__ = ["WINDOW", "allowed", "caller", "over_mail_limit", "take"]
+__all__ = ["GUESSES", "WINDOW", "allowed", "caller", "guess", "over_mail_limit", "take"]

@@ -180,7 +180,7 @@ async def _check_challenge(
         )
     counter = matched_counter(factor["secret"], body["code"], datetime.now(UTC))
     # A code counts once (RFC 6238, 5.2), although it is right for 90 seconds.
-    if counter is None or not await allowed(server.database, f"totp used:{factor['id']}:{counter}", 1, _CODE_WINDOW):
+    if counter is None or not await allowed(unit, f"totp used:{factor['id']}:{counter}", 1, _CODE_WINDOW):
         raise _wrong_code()
 
 

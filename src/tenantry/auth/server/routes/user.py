@@ -19,6 +19,7 @@ from tenantry.auth.server.database import Unit
 from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
 from tenantry.auth.server.failures import SignInRefused, email_exists, invalid
+from tenantry.auth.server.limits import guess
 from tenantry.auth.server.reading import PKCE_FIELDS, challenge, email_address, read_body, redirect_target
 from tenantry.auth.server.routes.signup import check_strength
 from tenantry.auth.server.state import MailRequest, SignInServer
@@ -58,6 +59,8 @@ async def put_user(server: SignInServer, request: Request) -> Response:
     asked = challenge(body)
     changes_email = bool(wanted) and wanted != caller.account.email
     _may_change(caller, body, changes_email)
+    if password and body["nonce"] and server.settings.reauthenticate_for_password:
+        await guess(server.database, "nonce", str(caller.account.id))
     hashed = await _new_hash(server, caller, body) if password else ""
     mails: list[MailRequest] = []
     if changes_email and not (server.settings.autoconfirm and caller.account.row["is_anonymous"]):

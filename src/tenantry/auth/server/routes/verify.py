@@ -23,6 +23,7 @@ from tenantry.auth.server.database import Unit
 from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
 from tenantry.auth.server.failures import SignInRefused, invalid
+from tenantry.auth.server.limits import guess
 from tenantry.auth.server.reading import email_address, read_body, redirect_target
 from tenantry.auth.server.sessions import Shown, sign_in
 from tenantry.auth.server.state import SignInServer
@@ -71,6 +72,8 @@ async def post_verify(server: SignInServer, request: Request) -> Response:
     by_hash = bool(token_hash)
     if by_hash and (body["email"] or body["phone"] or body["redirect_to"]):
         raise invalid("Only the token_hash and type should be provided")
+    if not by_hash and body["email"]:
+        await guess(server.database, "code", body["email"].lower())
     async with server.database.transaction() as unit:
         if by_hash:
             account, used = await _by_hash(server, unit, kind, [token_hash])
