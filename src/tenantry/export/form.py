@@ -25,6 +25,7 @@ class Form(ABC):
         example: a folder, for the help text.
         apply: the command that uses what was written, for the message after it.
         owner: the role that owns the tables where the form is applied, if nothing else is said; None: as in this database.
+        runs_files: it writes the manifest's SQL files; False: models of the tables as they are now.
         left_out: what the form cannot state, each as a clause; shown after an export and in docs/how-to/export-to-other-tools.md.
     """
 
@@ -34,6 +35,7 @@ class Form(ABC):
     apply: ClassVar[str]
     left_out: ClassVar[tuple[str, ...]] = ()
     owner: ClassVar[str | None] = None
+    runs_files: ClassVar[bool] = True
 
     @abstractmethod
     def files(self, subject: Subject) -> Mapping[str, str]:

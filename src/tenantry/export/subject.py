@@ -19,6 +19,7 @@ from tenantry.accounts.auth_schema import auth_script, drop_auth_script
 from tenantry.accounts.sync import drop_functions_sql, functions_sql, triggers_sql
 from tenantry.catalog import Catalog, Table, read_catalog
 from tenantry.catalog.build import schema_statements
+from tenantry.export.changed import changes_since
 from tenantry.ids.functions import native_rows_function
 from tenantry.journal.journal import Connection
 from tenantry.manifest import Manifest
@@ -68,6 +69,7 @@ class Subject:
         roles: the script that makes the cluster's roles, for a superuser.
         parts: what makes the target: accounts, context, schema, access; the owner of the tables runs them.
         project: for what clients may read and write.
+        changed: what was changed in the database's tables since they were made from the files, which `parts` repeat.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Subject:
     roles: str
     parts: tuple[ExportPart, ...]
     project: Project
+    changed: tuple[str, ...] = ()
 
     def given(self, table: Table) -> frozenset[str]:
         """The columns that a client may give for a new row; all, where the manifest says nothing of the table."""
@@ -99,13 +102,14 @@ def read_subject(connection: Connection, prepared: Prepared, *, owner: str | Non
         now = _without_what_serves_the_way_back(read_catalog(connection, project.target.schema))
     else:
         now = project.target
-    return subject(
+    found = subject(
         project,
         now,
         prepared.files,
         owner=owner or prepared.environment.user,
         login=owner or prepared.environment.login,
     )
+    return replace(found, changed=changes_since(_without_what_serves_the_way_back(project.target), now))
 
 
 def subject(project: Project, catalog: Catalog, files: Sequence[Path], *, owner: str, login: str) -> Subject:

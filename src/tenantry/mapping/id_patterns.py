@@ -15,6 +15,8 @@ from tenantry.mapping.values.texts import as_text
 from tenantry.postgres import ident, literal
 
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_NAMED = re.compile(r"\(\?P?<(?![=!])(?P<name>[^>]*)>")
+"""The beginning of a named group, as Python and as Perl, JavaScript and Ruby write it; PostgreSQL has none."""
 _SERVERS_OWN = re.compile(r"\\[mMyYAZ]")
 """Escapes that Python reads in another way, or not at all."""
 
@@ -37,6 +39,9 @@ def pieces_of(pattern: str) -> tuple[Piece, ...]:
     Raises:
         PatternError: it is no regular expression, or its groups are not plain parts of it, one behind another.
     """
+    if "(?P=" in pattern or "\\k<" in pattern:
+        raise PatternError("refers to a named group, which is not possible")
+    pattern = _unnamed(pattern)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -62,6 +67,20 @@ def pieces_of(pattern: str) -> tuple[Piece, ...]:
         place = end
     found.append(Piece(rest, False))
     return tuple(piece for piece in found if piece.text or piece.is_id)
+
+
+def _unnamed(pattern: str) -> str:
+    """Make named groups plain ones: their order says which table they mean."""
+    made, place = "", 0
+    while place < len(pattern):
+        if named := _NAMED.match(pattern, place):
+            made, place = made + "(", named.end()
+        elif pattern[place] in "\\[":
+            end = _end_of_part(pattern, place)
+            made, place = made + pattern[place:end], end
+        else:
+            made, place = made + pattern[place], place + 1
+    return made
 
 
 def _end_of_part(pattern: str, place: int) -> int:

@@ -15,6 +15,8 @@ from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.errors import SettingsError
 from tenantry.export.forms import form_names
 
+_MOST = 20
+
 
 def _details() -> Details:
     from tenantry.export.form import all_forms  # noqa: PLC0415 - the forms are imported when their titles are shown
@@ -65,11 +67,13 @@ def export(
     with prepared_project(dsn, manifest) as (_, connection, prepared):
         subject = read_subject(connection, prepared, owner=owner or found.owner)
     result = write_export(output, found.name, found.files(subject), now=datetime.now(UTC), force=force)
+    changed = subject.changed if found.runs_files else ()
     if as_json:
         print_json(
             {
                 "form": found.name, "folder": str(output), "written": [str(path) for path in result.written],
                 "unchanged": [str(path) for path in result.unchanged], "left_out": list(found.left_out), "apply": found.apply,
+                "changed": list(changed),
             }
         )  # fmt: skip
         return
@@ -77,6 +81,15 @@ def export(
         written(path)
     if result.unchanged:
         err.print(f"Unchanged: {len(result.unchanged)} files that an earlier export wrote.", markup=False)
+    if changed:
+        err.print(
+            "The SQL is that of the manifest's files, and the database was changed since; add to the files:",
+            markup=False,
+        )
+        for each in changed[:_MOST]:
+            err.print(f"  {each}", markup=False)
+        if len(changed) > _MOST:
+            err.print(f"  and {len(changed) - _MOST} more (--json lists all)", markup=False)
     for each in found.left_out:
         err.print(f"Not stated: {each}.", markup=False)
     err.print(f"Next: {found.apply}", markup=False)

@@ -98,6 +98,7 @@ class LabelsField(pg.ArrayField):
 
 class Django(Form):
     name = "django"
+    runs_files = False
     title = "models of Django 5.2, over tables that Django does not manage"
     example = "app"
     apply = "put the file into an app of INSTALLED_APPS, with django.contrib.postgres beside it"

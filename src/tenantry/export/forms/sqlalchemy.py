@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from tenantry.catalog import Column, Constraint, Index, Table
@@ -11,7 +12,7 @@ from tenantry.export.naming import attribute_names, class_names
 from tenantry.export.python_text import call, docstring
 from tenantry.export.sqlalchemy_types import Types
 from tenantry.export.subject import Subject
-from tenantry.postgres import ident
+from tenantry.postgres import free_name, ident
 
 _RESERVED = ("metadata", "registry")
 _IMPORTS = ("Base", "Raw")
@@ -43,12 +44,13 @@ class Raw(sa.types.UserDefinedType[Any]):
 
 class Sqlalchemy(Form):
     name = "sqlalchemy"
+    runs_files = False
     title = "typed declarative models of SQLAlchemy 2"
     example = "app"
     apply = "import models"
     left_out = (
         "policies, rights, triggers, functions and views: models find them in the database, which the SQL files or revisions make",
-        "relationships between models: which of them an application follows, and how it loads them, is its own choice",
+        "lists of the rows that name a row: which of them an application loads is its own choice",
     )
 
     def files(self, subject: Subject) -> Mapping[str, str]:
@@ -155,6 +157,33 @@ class _Writer:
         client, hidden = self.subject.given(table), self.subject.hidden(table)
         for column in table.columns:
             yield f"    {self._column(table, column, names[column.name], column.name in client, column.name in hidden)}"
+        yield from self._relationships(table, names)
+
+    def _relationships(self, table: Table, names: Mapping[str, str]) -> Iterator[str]:
+        """The rows that foreign keys name, for reading: two keys share the tenant's column, which no assignment of a row may change."""
+        mine, taken = self.classes[table.name], {*names.values(), *_RESERVED}
+        for key in table.foreign_keys:
+            if (
+                key.ref_table is None
+                or key.ref_schema != self.catalog.schema
+                or key.inherited
+                or key.ref_table not in self.classes
+            ):
+                continue
+            column = next(
+                (name for name in reversed(key.columns) if name != self.subject.project.manifest.tenant.column),
+                key.columns[-1],
+            )
+            name = next(iter(attribute_names([re.sub(r"_?(id|Id|ID)$", "", column) or column], taken).values()))
+            name = free_name(f"{name}_row" if name in taken else name, taken)
+            taken.add(name)
+            other = self.classes[key.ref_table]
+            by = ", ".join(f"{mine}.{names[each]}" for each in key.columns)
+            remote = None
+            if key.ref_table == table.name:
+                remote = repr(f"[{', '.join(f'{mine}.{names[each]}' for each in key.ref_columns)}]")
+            options = call(foreign_keys=repr(f"[{by}]"), remote_side=remote, viewonly=True)
+            yield f"    {name}: Mapped[{other} | None] = relationship({options})"
 
     def _column(self, table: Table, column: Column, name: str, given: bool, hidden: bool) -> str:
         kind = self.types.of(column)
@@ -266,7 +295,8 @@ def _imports(body: str) -> str:
     others = ["import sqlalchemy as sa"]
     if "pg." in body:
         others.append("from sqlalchemy.dialects import postgresql as pg")
-    others.append("from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column")
+    used = ", relationship" if " = relationship(" in body else ""
+    others.append(f"from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column{used}")
     return "\n".join([*standard, "", *others] if standard else others)
 
 

@@ -18,9 +18,9 @@ class TextIds(IdTransform):
     ```
 
     A pattern is a [regular expression of PostgreSQL](https://www.postgresql.org/docs/current/functions-matching.html). Each of its
-    groups is an id; the target tables stand in the order of the groups. Groups without an id are written `(?:…)`; a group with an id
-    stands by itself: it is not repeated, and in no other group. All matches in the text are replaced; where several patterns match,
-    the one that begins first counts, and of these the longest.
+    groups is an id; the target tables stand in the order of the groups. A group may have a name for readers: `(?<post>[0-9]+)`.
+    Groups without an id are written `(?:…)`; a group with an id stands by itself: it is not repeated, and in no other group. All
+    matches in the text are replaced; where several patterns match, the one that begins first counts, and of these the longest.
 
     A text that no pattern matches stays as it is, and so does an id that matches no row, or a row of another tenant (`stale = "keep"`,
     the default; finding TA-138). With `stale = "quarantine"` such an id quarantines its row. New ids are longer than most old ones: a

@@ -14,6 +14,8 @@ from tests.unit.mapping.transforms.support import misfit
         # Groups without an id are not counted, wherever they are.
         (r"(?:a|b(c)):((x|y)\d+(z)?)", ["(?:a|b(?:c)):", r"=(?:x|y)\d+(?:z)?"]),
         (r"x[]()]([]a[:alpha:]\]]+)", ["x[]()]", r"=[]a[:alpha:]\]]+"]),
+        # Names of groups are for readers.
+        (r"(?<=x)(?<post>\d+)-(?P<n>(?<m>\w))[(?<a>]", ["(?<=x)", r"=\d+", "-", r"=(?:\w)", "[(?<a>]"]),
         (r"\((\w+)\)", [r"\(", r"=\w+", r"\)"]),
     ],
 )
@@ -29,6 +31,7 @@ def test_a_pattern_is_cut_at_its_groups(pattern: str, want: list[str]) -> None:
         (r"(\d+)?", "repeats a group"),
         (r"a|(b)", "has alternatives"),
         (r"(a)\1", "refers to a group"),
+        (r"(?P<a>x)(?P=a)", "refers to a named group"),
     ],
 )
 def test_a_pattern_whose_groups_are_no_plain_parts_is_refused(pattern: str, why: str) -> None:
