@@ -53,16 +53,16 @@ def need_auth_extra() -> None:
 
 
 def auth_values(config: Path) -> Mapping[str, str]:
-    """Return the settings of the environment, and of the file what the environment lacks; the file may be missing.
+    """Return the settings of the environment, and of the file what the environment lacks. The default file may be missing.
 
     Raises:
         AuthPackagesMissing
         SettingsError: the file cannot be read.
     """
     need_auth_extra()
-    from tenantry.auth.install.settings_file import read_settings_file  # noqa: PLC0415 - needs the extra
+    from tenantry.auth.settings import read_values  # noqa: PLC0415 - needs the extra
 
-    return {**read_settings_file(config), **{name: value for name, value in os.environ.items() if value}}
+    return read_values(os.environ, config if config != DEFAULT_CONFIG or config.exists() else None)
 
 
 def keys_file(keys: Path | None, config: Path) -> Path:

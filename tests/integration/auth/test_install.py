@@ -15,6 +15,7 @@ from tenantry.auth.install.database import install_database, installation_sql
 from tenantry.auth.install.rights import read_functions, read_policies, read_rights, wanted_rights
 from tenantry.errors import RightsMissing
 from tenantry.postgres import EmbeddedServer
+from tenantry.prove.lint.scope import discover
 from tests.conftest import Database, fresh_database, running_server, version_parameters
 
 USER = "6f9d1f0e-6e2b-4a54-9a55-0a3b1c2d3e4f"
@@ -119,6 +120,11 @@ def test_the_login_does_what_the_server_needs_and_nothing_else(database: Databas
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 server.execute(statement.encode())
+    # A lint takes it for no client, unless somebody gives it a right elsewhere.
+    with database.connect() as owner:
+        assert login not in discover(owner).clients
+        owner.execute(sql.SQL("grant select on public.invoices to {}").format(sql.Identifier(login)))
+        assert login in discover(owner).clients
     # An event trigger that puts row-level security on every new table, as on a Supabase, does not close the server's own table.
     with database.connect() as owner:
         assert "tenantry_auth.rate_limits" in read_policies(owner, login)

@@ -346,7 +346,11 @@ def test_the_catcher_shows_mails_and_runs_nothing_of_them() -> None:
             assert [each["to"] for each in found] == [
                 ["müller@xn--bcher-kva.example"], ["user3@mail.example"], ["user2@mail.example"],
             ]  # fmt: skip
-            assert found[1]["codes"] == [CODE] and LINK in found[1]["links"] and found[1]["html"].strip() == evil
+            assert (
+                found[1]["codes"] == [CODE]
+                and found[1]["links"] == ["https://app.example", LINK]
+                and found[1]["html"].strip() == evil
+            )
             assert len((await client.get("/api/messages", params={"to": "USER3@mail.example"})).json()["messages"]) == 1
             listed = await client.get("/")
             shown = await client.get(f"/messages/{found[1]['id']}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import re
 import socket
 from collections import deque
@@ -34,7 +35,7 @@ from tenantry.errors import SettingsError
 HOST = "127.0.0.1"
 """Sign-in codes are shown to everyone who reaches the page: only this machine does."""
 LARGEST_MAIL = 2_000_000
-_LINK = re.compile(r"""https?://[^\s"'<>]+""")
+_LINK = re.compile(r"""https?://[^\s"'<>]*[^\s"'<>.,;:!?)]""")
 _CODE = re.compile(r"(?<![\w/=-])\d{6,10}(?![\w/-])")
 _CLOSED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 
@@ -176,7 +177,9 @@ def _listening(port: int) -> socket.socket:
 
 
 def _taken(port: int, error: OSError) -> SettingsError:
-    return SettingsError(f"Port {port} of {HOST} cannot be opened: {error.strerror}.", hint="Give another port.")
+    return SettingsError(
+        f"Port {port} of {HOST} cannot be opened: {os.strerror(error.errno or 0)}.", hint="Give another port."
+    )
 
 
 def _read(message: EmailMessage, number: int, recipients: tuple[str, ...]) -> CaughtMail:

@@ -21,7 +21,7 @@ PLATFORM = frozenset(
     (
         *("auth", "storage", "realtime", "vault", "extensions", "graphql", "graphql_public", "net", "cron", "pgsodium"),
         *("pgsodium_masks", "pgbouncer", "pgmq", "pgtle", "supabase_functions", "supabase_migrations", "_analytics"),
-        *("_realtime", "repack", "tiger", "tiger_data", "topology", "tenantry"),
+        *("_realtime", "repack", "tiger", "tiger_data", "topology", "tenantry", "tenantry_auth"),
     )
 )
 """Schemas of the platform and of Tenantry, which has its own checks: inspected only on request."""
@@ -114,6 +114,8 @@ class _Role:
     plainly: tuple[str, ...]
     """The roles that it reaches without passing through a powerful role."""
     granted: bool
+    sign_in: bool
+    """Whether it is the login of the sign-in server, which has rights on the accounts and on nothing else."""
 
     @property
     def powerful(self) -> bool:
@@ -230,7 +232,7 @@ def discover(
 
 def _roles(conn: psycopg.Connection[Any]) -> tuple[_Role, ...]:
     rows = conn.execute(load_blocks("tenantry.prove.lint", "scope")["roles"]).fetchall()
-    return tuple(_Role(row[0], row[1], row[2], row[3], row[4], tuple(row[5]), tuple(row[6]), row[7]) for row in rows)
+    return tuple(_Role(row[0], row[1], row[2], row[3], row[4], tuple(row[5]), tuple(row[6]), *row[7:]) for row in rows)
 
 
 def _clients(
@@ -264,6 +266,11 @@ def _clients(
         said.append(
             f"Logins that have rights here, own nothing and do not bypass row-level security: {_named(logins)}."
         )
+    servers = [role.name for role in known if role.sign_in]
+    if servers:
+        said.append(
+            f"The sign-in server's login has rights on accounts alone, and so is taken for no client: {_named(servers)}."
+        )
     owners = [role.name for role in known if role.login and role.owner and not role.superuser and not role.bypasses]
     if owners:
         said.append(f"Logins that own tables, and so are taken for no client: {_named(owners)}.")
@@ -291,7 +298,7 @@ def _administers(role: _Role, by_name: Mapping[str, _Role], usual: Sequence[str]
 
 def _is_client_login(role: _Role, usual: Sequence[str]) -> bool:
     """Whether a login belongs to an application, and is neither the owner nor the service."""
-    if not role.login or role.powerful:
+    if not role.login or role.powerful or role.sign_in:
         return False
     client = bool(set(usual) & set(role.plainly))
     serves = SERVICE in role.becomes and not client

@@ -17,6 +17,24 @@ with recursive here as (
     select r.oid as role from pg_roles as r where r.rolsuper or r.rolbypassrls
      union
     select role from here where deptype = 'o'
+), sign_in as (
+    -- Logins of the sign-in server: they have rights on its own tables and on schema auth, none elsewhere, and are no other role.
+    select g.grantee as role
+      from pg_class as c cross join lateral aclexplode(c.relacl) as g
+     where c.oid = to_regclass('tenantry_auth.rate_limits') and g.privilege_type = 'DELETE' and g.grantee <> c.relowner
+    except
+    select d.refobjid
+      from pg_shdepend as d
+      join pg_database as b on b.datname = current_database() and b.oid = d.dbid
+      left join pg_policy as y on d.classid = 'pg_policy'::regclass and y.oid = d.objid
+      left join pg_class as c on c.oid = case d.classid when 'pg_class'::regclass then d.objid else y.polrelid end
+      left join pg_proc as f on d.classid = 'pg_proc'::regclass and f.oid = d.objid
+      left join pg_namespace as n on d.classid = 'pg_namespace'::regclass and n.oid = d.objid
+     where d.refclassid = 'pg_authid'::regclass
+       and coalesce(c.relnamespace, f.pronamespace, n.oid, 0) not in (
+           coalesce(to_regnamespace('auth')::oid, 0), coalesce(to_regnamespace('tenantry_auth')::oid, 0))
+    except
+    select member from pg_auth_members
 ), becomes as (
     select r.oid as member, r.oid as role, true as plainly from pg_roles as r
      union
@@ -36,7 +54,8 @@ select r.rolname::text,
               where b.member = r.oid and b.role <> r.oid order by 1),
        array(select distinct o.rolname::text from becomes as b join pg_roles as o on o.oid = b.role
               where b.member = r.oid and b.role <> r.oid and b.plainly order by 1),
-       exists (select from becomes as b join granted as g on g.role = b.role where b.member = r.oid and b.plainly)
+       exists (select from becomes as b join granted as g on g.role = b.role where b.member = r.oid and b.plainly),
+       r.oid in (select role from sign_in)
   from pg_roles as r
  where r.rolname !~ '^pg_'
  order by 1

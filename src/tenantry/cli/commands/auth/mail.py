@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -33,4 +34,5 @@ def mail(
         else:
             err.print(f"Mails: {HOST}:{smtp}. Page: http://{HOST}:{web}/ (Ctrl-C ends it)")
 
-    catch_mails(smtp_port, web_port, keep=keep, started=started)
+    with suppress(KeyboardInterrupt):
+        catch_mails(smtp_port, web_port, keep=keep, started=started)
