@@ -2,7 +2,8 @@
 
 The modules of replay share temporary tables: `tenantry_dirty` holds the rows that must still be derived, `tenantry_batch` the keys
 that are being derived, `tenantry_all` all keys that this derivation has touched, `tenantry_before` and `tenantry_after` their ids and
-tenants, `tenantry_moved` the keys whose id or tenant has changed, `tenantry_touched` the rows that a round has derived.
+tenants, `tenantry_moved` the keys whose id or tenant has changed, `tenantry_touched` the rows that a round has derived,
+`tenantry_swept` the rows of a cycle that it has taken out of the target, with the parent that is missing there.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ create temporary table if not exists tenantry_known (key text) on commit delete 
 create temporary table if not exists tenantry_gone (name text, legacy text, tenant text,
     digest text generated always as (md5(legacy)) stored, primary key (name, digest, tenant)) on commit delete rows;
 create temporary table if not exists tenantry_was (m int, key text, id text, tenant uuid) on commit delete rows;
+create temporary table if not exists tenantry_swept (m int not null, key text not null, parent text, id text) on commit delete rows;
 create temporary table if not exists tenantry_moved
     (key text, old_id text, old_tenant uuid, born boolean, moved boolean, extra boolean, named boolean) on commit delete rows;
 """

@@ -122,6 +122,7 @@ class Replayer:
         self._making.clear()
         self._target_only.begin(connection)
         connection.execute("set constraints all deferred")
+        clear(connection, "swept")
         while True:
             todo = {int(row[0]) for row in connection.execute("select distinct m from tenantry_dirty").fetchall()}
             if not todo:
@@ -189,6 +190,8 @@ class Replayer:
             " insert into tenantry_batch select distinct key from gone",
             [batch.position],
         )
+        if not _need_derivation(batch):
+            return
         if batch.facts.pilot and bring_along(batch):
             # First the rows that were brought along: parents precede their children in the next pass.
             connection.execute(f"insert into tenantry_dirty select {batch.position}, key from tenantry_batch")
@@ -218,6 +221,23 @@ class Replayer:
 
 def _is_dirty(connection: Connection, position: int) -> bool:
     return connection.execute("select from tenantry_dirty where m = %s limit 1", [position]).fetchone() is not None
+
+
+def _need_derivation(batch: Batch) -> bool:
+    """Leave out of the batch the rows that were swept, as long as the parent that they lack is not in the target: the source alone would
+    let them in again, and rows that wait for each other would come and go forever. Return False if no row is left."""
+    connection = batch.connection
+    swept = connection.execute(
+        "select distinct w.parent from tenantry_swept w join tenantry_batch b on b.key = w.key where w.m = %s",
+        [batch.position],
+    ).fetchall()
+    for (parent,) in swept:
+        connection.execute(
+            f"delete from tenantry_batch b using tenantry_swept w where w.m = {batch.position} and w.key = b.key"
+            f" and w.parent = {literal(parent)} and not exists"
+            f" (select from {ident(batch.project.target.schema, parent)} p where p.id = w.id::{batch.project.by_target[parent][0].id_type})"
+        )
+    return not swept or connection.execute("select from tenantry_batch limit 1").fetchone() is not None
 
 
 def _corrected(connection: Connection) -> frozenset[str]:
@@ -253,6 +273,10 @@ def _sweep_column(batch: Batch, column: str, ref: Reference) -> bool:
     connection.execute("insert into tenantry_all select key from tenantry_batch")
     connection.execute(batch.state_sql("batch", "before"))
     forget(batch)
+    connection.execute(
+        f"insert into tenantry_swept select {batch.position}, b.key, {literal(ref.parent)}, t.{ident(column)}::text from tenantry_batch b"
+        f" join {batch.seen} t on t.legacy_id = {legacy_of(mapping, 'b.key')}"
+    )
     if not take_out(batch, "tenantry_batch"):
         return False
     connection.execute(
