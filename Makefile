@@ -10,9 +10,9 @@ SITE_STAMP := $(SITE)/.installed
 # One more than there are cores: tests wait for locks, timeouts and processes at times.
 WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 
-# The Node drivers with which tests/drivers tries docs/how-to/open-a-context.md, and Prisma, with which `tenantry export prisma` is tried;
-# without npm these tests are skipped, and say so.
-NODE_TESTS := tests/drivers/node tests/drivers/prisma
+# The Node drivers with which tests/drivers tries docs/how-to/open-a-context.md, Prisma, with which `tenantry export prisma` is tried, and
+# the clients of Supabase, with which sign-in is tried; without npm these tests are skipped, and say so.
+NODE_TESTS := tests/drivers/node tests/drivers/prisma tests/drivers/supabase
 NODE_STAMP := $(if $(shell command -v npm 2>/dev/null),$(NODE_TESTS:%=%/node_modules/.installed))
 
 .PHONY: demo test wheel chaos fuzz corpus lint bench bench-check site docs lock clean
@@ -21,7 +21,7 @@ demo: $(STAMP) ## take the sample database from one tenant to many, and show wha
 	$(BIN)/tenantry demo $(ARGS)
 
 test: $(STAMP) $(NODE_STAMP) ## all tests, on every PostgreSQL version that is here
-	@test -n "$(NODE_STAMP)" || echo "npm is not here: the tests of the Node drivers and of Prisma are skipped"
+	@test -n "$(NODE_STAMP)" || echo "npm is not here: the tests of Node drivers, of Prisma and of Supabase's clients are skipped"
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 wheel: $(STAMP) ## build Tenantry and Clinic, install them into a new environment one after the other, and use them in an empty folder

@@ -280,7 +280,8 @@ def test_a_second_factor_raises_the_session_and_guards_the_account(browser: Brow
     assert refusal(client.mfa.verify, unknown) == (422, "mfa_factor_not_found")
     level = client.mfa.get_authenticator_assurance_level()
     assert (level.current_level, level.next_level) == ("aal1", "aal1")
-    client.mfa.verify({"factor_id": made.id, "challenge_id": asked.id, "code": codes.now()})
+    code = codes.now()
+    client.mfa.verify({"factor_id": made.id, "challenge_id": asked.id, "code": code})
     level = client.mfa.get_authenticator_assurance_level()
     assert (level.current_level, level.next_level) == ("aal2", "aal2")
     assert {each.method for each in level.current_authentication_methods} == {"otp", "totp"}
@@ -293,7 +294,7 @@ def test_a_second_factor_raises_the_session_and_guards_the_account(browser: Brow
     assert refusal(weaker.update_user, {"password": "another horse"}) == (401, "insufficient_aal")
     assert refusal(weaker.mfa.enroll, {"factor_type": "totp", "friendly_name": "2"}) == (403, "insufficient_aal")
     assert refusal(weaker.mfa.unenroll, {"factor_id": made.id}) == (422, "insufficient_aal")
-    used = {"factor_id": made.id, "code": codes.now()}
+    used = {"factor_id": made.id, "code": code}
     assert refusal(weaker.mfa.challenge_and_verify, used) == (422, "mfa_verification_failed")
     weaker.mfa.challenge_and_verify({"factor_id": made.id, "code": codes.at(int(time.time()) + 30)})
     refreshed = weaker.refresh_session().session
