@@ -16,12 +16,13 @@ from fastapi import Depends, FastAPI
 from psycopg import errors
 from psycopg.pq import TransactionStatus
 
-from tenantry.auth.verify import VerifiedCaller
+from tenantry.auth.verify import Trust, VerifiedCaller, Verifier
 from tenantry.auth.verify.fastapi import TokenGuard
 from tenantry.auth.verify.sessions import async_require_session, require_session, session_alive_script, session_check
 from tenantry.errors import ContextOutdated, SessionEnded
 from tenantry.postgres.tenant import async_tenant, async_tenant_pool, tenant, tenant_pool
 from tests.conftest import Database
+from tests.integration.auth.sign_in import PASSWORD, Studio, ok
 from tests.isolation.build import KEY, LOGIN, Built, Connection, run
 from tests.isolation.studio import Caller, World, build_studio
 from tests.unit.auth.verify.tokens import claims, make, verifier
@@ -150,6 +151,56 @@ def _in_the_round_trip(signed: _Signed, pool: Any) -> None:
         assert signed.owner.execute("select count(*) from studio.studios where name = 'Taken'").fetchone() == (0,)
         signed.session = _session(signed.owner, signed.account)
         assert _names(connection, signed.said()) == ["Ashpit"]
+
+
+def test_tokens_of_the_sign_in_server_are_verified_and_end_with_what_ends_the_session(
+    sign_in: Studio, accounts: Database
+) -> None:
+    settings, admin = sign_in.server.settings, sign_in.admin_token()
+    own = Verifier(Trust(issuer=settings.issuer, jwks_url=f"{sign_in.client.base_url}/.well-known/jwks.json"))
+    session = sign_in.signed_up("ada@example.org")
+    user = session["user"]["id"]
+    with accounts.connect() as database:
+
+        def alive(token: str) -> bool:
+            caller = own.verify(token)
+            assert (caller.user_id, caller.aal) == (user, "aal1")
+            try:
+                require_session(database, caller)
+            except SessionEnded:
+                return False
+            return True
+
+        def signed_in() -> dict[str, Any]:
+            made = sign_in.signed_in("ada@example.org")
+            assert alive(made["access_token"])
+            return made
+
+        # Signed out, here and elsewhere.
+        first, second = signed_in(), signed_in()
+        sign_in.post("/logout?scope=local", token=second["access_token"])
+        assert (alive(first["access_token"]), alive(second["access_token"])) == (True, False)
+        # A refresh token that two have: its session ends, also for access tokens that are not over.
+        renewed = ok(sign_in.refreshed(first["refresh_token"]))
+        ok(sign_in.refreshed(renewed["refresh_token"]))
+        database.execute("update auth.refresh_tokens set updated_at = updated_at - interval '1 hour'")
+        assert sign_in.refreshed(first["refresh_token"]).status_code == 400
+        assert not alive(first["access_token"]) and not alive(renewed["access_token"])
+        # Another password, by the person and then by an administrator.
+        first, second = signed_in(), signed_in()
+        ok(sign_in.call("PUT", "/user", {"password": "another horse"}, second["access_token"]))
+        assert (alive(first["access_token"]), alive(second["access_token"])) == (False, True)
+        ok(sign_in.call("PUT", f"/admin/users/{user}", {"password": PASSWORD}, admin))
+        assert not alive(second["access_token"])
+        # Banned, and allowed again.
+        first = signed_in()
+        ok(sign_in.call("PUT", f"/admin/users/{user}", {"ban_duration": "1h"}, admin))
+        assert not alive(first["access_token"])
+        ok(sign_in.call("PUT", f"/admin/users/{user}", {"ban_duration": "none"}, admin))
+        # Deleted.
+        first = signed_in()
+        ok(sign_in.call("DELETE", f"/admin/users/{user}", {}, admin))
+        assert not alive(first["access_token"])
 
 
 def test_fastapi_gives_callers_to_sealed_transactions(database: Database, tmp_path: Path) -> None:
