@@ -3,11 +3,15 @@ migration, and the versions that it lists."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from typer.testing import CliRunner
 
 from tenantry.accounts.auth_schema import AuthSchema, auth_script, read_auth_schema
 from tenantry.auth.handover import HandoverState, hand_over, handover_script, migrations, read_handover, schema_objects
 from tenantry.auth.handover.errors import HandoverImpossible
+from tenantry.cli.main import app
 from tests.conftest import Database
 
 LEFT = [each for each in migrations() if each.left]
@@ -67,3 +71,21 @@ def test_only_a_complete_schema_of_ours_is_handed_over(database: Database) -> No
         with pytest.raises(HandoverImpossible, match="foreign"):
             hand_over(connection)
         assert read_handover(connection).listed == 0
+
+
+def test_the_command_prints_applies_and_checks(database: Database) -> None:
+    def called(*words: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["auth", "handover", *words])
+        return result.exit_code, result.output
+
+    code, told = called()
+    assert (code, told.strip()) == (0, handover_script().strip())
+    with database.connect() as connection:
+        connection.execute(auth_script().encode())
+        assert "Not prepared" in called("--check", "--dsn", database.dsn)[1]
+        code, told = called("--apply", "--json", "--dsn", database.dsn)
+        assert (code, json.loads(told)["state"]) == (0, "prepared")
+        # A server that noted a migration, and whose tables another tool dropped.
+        connection.execute("insert into auth.schema_migrations values ('20221021082433'), ('29990101000000')")
+        code, told = called("--check", "--dsn", database.dsn)
+        assert (code, "29990101000000" in told, "tables saml_providers" in told) == (1, True, True)
