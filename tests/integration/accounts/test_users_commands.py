@@ -10,7 +10,18 @@ import pytest
 
 from tenantry.accounts.auth_schema import auth_script
 from tests.conftest import Database, fresh_database
-from tests.integration.accounts.test_users import BCRYPT, FIRST, MERGE, Account, Case, User, World, _a, _made, _world
+from tests.integration.accounts.test_users import (
+    BCRYPT,
+    FIRST,
+    MERGE,
+    Account,
+    Case,
+    User,
+    World,
+    _a,
+    _made,
+    people_world,
+)
 from tests.migrate_support import OWNER, cli
 from tests.support_admin_api import KEY, Hosted, hosted
 
@@ -26,7 +37,7 @@ ACCOUNTS = (Account(_a(3), "p3@x.example"), Account(_a(4), "p4@x.example", confi
 
 @pytest.fixture
 def world(database: Database, tmp_path: Path) -> Iterator[World]:
-    with _world(database, tmp_path, FIRST, MERGE, (Case("", USERS, {}, ACCOUNTS),)) as made:
+    with people_world(database, tmp_path, FIRST, MERGE, (Case("", USERS, {}, ACCOUNTS),)) as made:
         yield made
 
 
@@ -80,7 +91,7 @@ def test_the_admin_api_executes_the_same_plan(
 ) -> None:
     api, there = project
     environment = {"TENANTRY_AUTH_URL": api.url, "TENANTRY_AUTH_KEY": KEY}
-    with _world(database, tmp_path, FIRST, MERGE, (Case("", USERS, {}),)) as world:
+    with people_world(database, tmp_path, FIRST, MERGE, (Case("", USERS, {}),)) as world:
         api.auto_confirm = True
         said = _cli(world, "fetch", "--rate", "1000", "--json", **environment)
         assert (said.code, said.json) == (0, {"accounts": 2}), said.err
@@ -112,7 +123,7 @@ def test_the_admin_api_executes_the_same_plan(
 def test_refused_accounts_are_listed(database: Database, project: tuple[Hosted, Database], tmp_path: Path) -> None:
     api, there = project
     environment = {"TENANTRY_AUTH_URL": api.url, "TENANTRY_AUTH_KEY": KEY}
-    with _world(database, tmp_path, FIRST, MERGE, (Case("", USERS[:2], {}),)) as world:
+    with people_world(database, tmp_path, FIRST, MERGE, (Case("", USERS[:2], {}),)) as world:
         _cli(world, "fetch", "--rate", "1000", **environment)
         world.run()
         with there.connect() as admin:

@@ -54,9 +54,9 @@ class Mailbox:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.web.getsockname()[1]}"
 
-    def mail(self, to: str, subject: str = "") -> CaughtMail:
+    def mail(self, to: str, subject: str = "", patience: float = 30) -> CaughtMail:
         """Return the oldest mail to an address that was not read yet. It is sent after the answer: wait for it."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             for each in reversed(self._catcher.mails):
                 if each.id not in self._taken and to in each.to and subject.lower() in each.subject.lower():
@@ -129,9 +129,16 @@ class Mailed:
 
 @contextmanager
 def mailed(postgres: EmbeddedServer, **values: str) -> Iterator[Mailed]:
-    """Serve a new database as the login that `tenantry auth init` makes; mails go to a mailbox by SMTP."""
+    """Serve a new database."""
+    with fresh_database(postgres) as database, served_over(database, **values) as made:
+        yield made
+
+
+@contextmanager
+def served_over(database: Database, **values: str) -> Iterator[Mailed]:
+    """Serve a database as the login that `tenantry auth init` makes; mails go to a mailbox by SMTP."""
     login = f"tenantry_auth_{uuid4().hex[:8]}"
-    with fresh_database(postgres) as database, database.connect() as owner:
+    with database.connect() as owner:
         install_database(owner, login, None)
         try:
             with _served(database, login, values) as made:
