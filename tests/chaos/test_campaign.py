@@ -1,6 +1,7 @@
-"""The part of the campaign that is short enough for every test run: there and back again under load, with 30 kills and more.
+"""The part of the campaign that is short enough for every test run: there and back again under load, with some 25 kills.
 
-`make chaos` runs the whole of it: every boundary of the journal, every fault, crashes of the server.
+`make chaos` runs the whole of it: every boundary of the journal, every fault, crashes of the server. Boundaries at which test_kill kills
+a run as well are left to it.
 """
 
 from __future__ import annotations
@@ -43,15 +44,14 @@ SCENARIOS = [
     Scenario(
         1, "boundaries", 101, workers=1,
         migrate=at(
-            "started expand.schema", "phase capture", "finished capture.table:users", "phase copy",
-            "progress copy.rows:metric_values 2", "finished copy.rows:metric_values", "finished copy.catch_up",
+            "phase capture", "finished capture.table:users", "progress copy.rows:metric_values 2", "finished copy.catch_up",
             "finished replay.drain", "phase secure",
         ),
         cut_over=message(60, 400), follow=({"after": 0.3},), roll_back=message(80, 700), forward=message(300),
     ),
     Scenario(
         2, "messages", 102,
-        migrate=message(30, 400, 900, 700), cut_over=message(150, 120), follow=message(200), roll_back=message(300),
+        migrate=message(30, 900), cut_over=message(150), follow=message(200), roll_back=message(300),
         forward=message(90),
     ),
     Scenario(3, "taken back", 103, migrate=message(600, 900), roll_back=message(60, 90), back_first=True),

@@ -16,6 +16,7 @@ from tests.conftest import fresh_database, running_server
 from tests.corpus.answer import Column, ReferenceAnswer
 from tests.corpus.catalog import Described, describe
 from tests.corpus.evidence import Connection, column_values, holds, meant
+from tests.corpus.filled import filled
 from tests.corpus.hundred_tables.make import answer_toml, make, schema_sql
 from tests.corpus.load import FOLDER, CorpusSchema, load, names
 from tests.corpus.tenants import Tenants
@@ -60,11 +61,8 @@ class Loaded:
 
 @pytest.fixture(scope="module", params=names())
 def loaded(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Loaded]:
-    corpus = load(request.param)
-    with fresh_database(running_server(servers, 18)) as database, database.connect() as connection:
-        corpus.create(connection)
-        corpus.fill(connection)
-        yield Loaded(corpus, connection, describe(connection))
+    with filled(running_server(servers, 18), request.param).connect() as connection:
+        yield Loaded(load(request.param), connection, describe(connection))
 
 
 def test_it_is_small_enough_to_load_quickly(loaded: Loaded) -> None:

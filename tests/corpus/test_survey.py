@@ -10,8 +10,9 @@ from tenantry.draft.check import project_of_files
 from tenantry.postgres import EmbeddedServer
 from tenantry.survey import Survey, survey
 from tenantry.survey.model import CONSTANT
-from tests.conftest import fresh_database, running_server
+from tests.conftest import running_server
 from tests.corpus.answer import Answer
+from tests.corpus.filled import filled
 from tests.corpus.load import load, names
 
 Place = tuple[str, str, str, str, tuple[str, str] | None]
@@ -56,11 +57,8 @@ def test_references_tenants_and_people_are_found_and_every_schema_gets_a_draft(
 ) -> None:
     results: dict[str, Counted] = {}
     for name in names():
-        corpus = load(name)
-        answer = corpus.answer
-        with fresh_database(running_server(servers, 18)) as database, database.connect() as connection:
-            corpus.create(connection)
-            corpus.fill(connection)
+        answer = load(name).answer
+        with filled(running_server(servers, 18), name).connect() as connection:
             found = survey(connection)
             connection.rollback()
             results[name] = counted(found, answer)

@@ -66,6 +66,9 @@ FLOORS = (
 )
 """Every room, the lowest first. A module belongs to the longest name that it begins with; it may import its own room and lower ones."""
 
+_IMPORT = re.compile(
+    r"^[ \t]*(?:import (tenantry[\w.]*)|from (tenantry[\w.]*) import (\([^)]*\)|[^(\n]+))", re.MULTILINE
+)
 _LOADERS = {"load_sql", "load_blocks", "files", "PackageLoader"}
 
 
@@ -89,19 +92,19 @@ def room(module: str) -> str | None:
 def imports(text: str, known: set[str]) -> set[str]:
     """The modules of Tenantry that a text imports, wherever in it."""
     found = set()
-    for node in ast.walk(ast.parse(text)):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            within = [f"{node.module}.{alias.name}" for alias in node.names]
-            names = [name if name.removeprefix("tenantry.") in known else node.module for name in within]
+    for plain, package, listed in _IMPORT.findall(text):
+        within = [
+            f"{package}.{name.split()[0]}" for name in re.sub(r"#.*", "", listed).strip("()").split(",") if name.split()
+        ]
+        names = [plain] if plain else [name if name.removeprefix("tenantry.") in known else package for name in within]
         found |= {name.removeprefix("tenantry.") for name in names if name.startswith("tenantry.")}
     return found
 
 
 def loaded_packages(text: str) -> set[str]:
     """The packages of Tenantry whose files a text loads, written out or in a constant of the module."""
+    if not any(loader in text for loader in _LOADERS):
+        return set()
     tree = ast.parse(text)
     constants = {
         target.id: node.value.value
@@ -159,6 +162,8 @@ _STEP_ID = re.compile(r"(?:expand|capture|copy|replay|verify|secure|contract)\.[
 def step_ids_read(text: str, *, builder: bool = False) -> list[str]:
     """Where a text decides by the id of a step: names one, which only a builder of steps may, compares it, or takes an id apart."""
     found: list[str] = []
+    if "step.id" not in text and not _STEP_ID.search(text):
+        return found
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

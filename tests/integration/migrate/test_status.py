@@ -169,7 +169,7 @@ def kill_in_copy(database: Database) -> None:
 # -- how a run stands ------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_in_the_midst_of_its_copy(legacy_each: Database) -> None:
+def test_a_run_in_the_midst_of_its_copy_and_the_process_that_runs_it(legacy_each: Database) -> None:
     with held_run(legacy_each) as end:
         with legacy_each.connect() as application:
             changed = application.execute("update clinics set name = name").rowcount
@@ -194,23 +194,18 @@ def test_a_run_in_the_midst_of_its_copy(legacy_each: Database) -> None:
         assert COPY in now.readiness.missing
         assert now.rates.wal_bytes is not None
         assert now.server.database_bytes is not None
+        again = look(legacy_each, before=now)
+        assert (now.process.pid, now.process.place) == (os.getpid(), "here")
+        assert now.process.memory_bytes is not None
+        assert now.process.memory_bytes > 10_000_000
+        assert now.process.cpu_seconds is not None
+        assert again.process.cpu_seconds is not None
+        assert again.process.cpu_seconds >= now.process.cpu_seconds
+        assert again.process.cpu_percent is not None
+        assert again.server_process.endswith("(tenantry: run)")
         end()
     now = look(legacy_each)
     assert (now.status, now.lag_entries, now.working) == ("ready", 0, False)
-
-
-def test_the_process_of_a_run_on_this_host_is_measured(legacy: Database) -> None:
-    with held_run(legacy):
-        first = look(legacy)
-        second = look(legacy, before=first)
-    assert (first.process.pid, first.process.place) == (os.getpid(), "here")
-    assert first.process.memory_bytes is not None
-    assert first.process.memory_bytes > 10_000_000
-    assert second.process.cpu_seconds is not None
-    assert first.process.cpu_seconds is not None
-    assert second.process.cpu_seconds >= first.process.cpu_seconds
-    assert second.process.cpu_percent is not None
-    assert second.server_process.endswith("(tenantry: run)")
 
 
 def test_a_process_elsewhere_or_gone_is_not_measured() -> None:
@@ -448,10 +443,24 @@ def test_a_follower_is_seen_at_work_with_its_rate(ready: Database) -> None:
 # -- the timeline of a run -----------------------------------------------------------------------------------------------------
 
 
-def test_a_run_leaves_a_timeline_that_its_report_shows(legacy: Database) -> None:
+def test_the_watch_says_a_line_at_each_look_and_the_report_shows_the_timeline(
+    legacy: Database, program: Callable[..., Said], tmp_path: Path
+) -> None:
     with held_run(legacy) as end:
         wait_for("two samples", lambda: rows(legacy, "select 1 from tenantry.sample offset 1"))
-        end()
+        file = tmp_path / "tenantry.prom"
+        ender = threading.Thread(target=end_after_a_look, args=(file, end))
+        ender.start()
+        said = program("--dsn", legacy.dsn, "--watch", "--interval", "0.1", "--prometheus", str(file))
+        ender.join()
+    lines = said.out.splitlines()
+    assert said.code == 0
+    assert len(lines) > 1
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d run 1 running, copy \d+/\d+ steps; [\d,]+ rows copied.*; lag .*; [\d,]+ in quarantine.*",
+        lines[0],
+    )
+    assert re.match(r"\d\d:\d\d:\d\d run 1 ready, secure", lines[-1])
     cut_over(legacy.dsn_as(OWNER), clinic_manifest())
     with engine(legacy) as connection:
         prepared = prepare(connection, clinic_manifest())
@@ -505,25 +514,6 @@ def test_a_script_can_wait_until_a_run_is_ready(legacy: Database, program: Calla
     assert parsed(file.read_text())["tenantry_run_state"].of(state="ready") == 1
 
 
-def test_the_watch_without_a_terminal_says_a_line_at_each_look(
-    legacy: Database, program: Callable[..., Said], tmp_path: Path
-) -> None:
-    with held_run(legacy) as end:
-        file = tmp_path / "tenantry.prom"
-        ender = threading.Thread(target=end_after_a_look, args=(file, end))
-        ender.start()
-        said = program("--dsn", legacy.dsn, "--watch", "--interval", "0.1", "--prometheus", str(file))
-        ender.join()
-    lines = said.out.splitlines()
-    assert said.code == 0
-    assert len(lines) > 1
-    assert re.fullmatch(
-        r"\d\d:\d\d:\d\d run 1 running, copy \d+/\d+ steps; [\d,]+ rows copied.*; lag .*; [\d,]+ in quarantine.*",
-        lines[0],
-    )
-    assert re.match(r"\d\d:\d\d:\d\d run 1 ready, secure", lines[-1])
-
-
 def test_the_watch_ends_without_a_working_process(ready: Database, program: Callable[..., Said]) -> None:
     assert program("--dsn", ready.dsn, "--watch").out.count("\n") == 1
 
@@ -535,22 +525,23 @@ def test_a_follower_that_lets_others_in_is_not_taken_for_gone(ready: Database) -
     assert [ended(each) for each in (works, now, now, works, now, now, now)] == [False] * 6 + [True]
 
 
-@pytest.mark.parametrize(
-    ("until", "changes", "want"),
-    [
-        (Until.READY, {"status": "running"}, False),
-        (Until.READY, {"status": "cut over"}, True),
-        (Until.IDLE, {"lag_entries": 1}, False),
-        (Until.IDLE, {"status": "running"}, False),
-        (Until.IDLE, {}, True),
-        (Until.CUT_OVER, {}, False),
-        (Until.CUT_OVER, {"direction": "both"}, True),
-        (Until.CONTRACTED, {"status": "contracted"}, True),
-        (Until.CONTRACTED, {}, False),
-    ],
-)
-def test_what_counts_as_reached(ready: Database, until: Until, changes: dict[str, Any], want: bool) -> None:
-    assert is_reached(until, replace(look(ready), **changes)) is want
+REACHED: list[tuple[Until, dict[str, Any], bool]] = [
+    (Until.READY, {"status": "running"}, False),
+    (Until.READY, {"status": "cut over"}, True),
+    (Until.IDLE, {"lag_entries": 1}, False),
+    (Until.IDLE, {"status": "running"}, False),
+    (Until.IDLE, {}, True),
+    (Until.CUT_OVER, {}, False),
+    (Until.CUT_OVER, {"direction": "both"}, True),
+    (Until.CONTRACTED, {"status": "contracted"}, True),
+    (Until.CONTRACTED, {}, False),
+]
+
+
+def test_what_counts_as_reached(ready: Database) -> None:
+    now = look(ready)
+    for until, changes, want in REACHED:
+        assert is_reached(until, replace(now, **changes)) is want, (until, changes)
 
 
 # -- Prometheus ------------------------------------------------------------------------------------------------------------

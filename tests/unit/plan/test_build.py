@@ -64,6 +64,6 @@ def test_every_process_makes_the_same_plan() -> None:
         subprocess.run(
             [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, check=True, capture_output=True
         ).stdout
-        for seed in ("1", "2", "3", "4")
+        for seed in ("1", "2", "3")
     }
     assert len(said) == 1
