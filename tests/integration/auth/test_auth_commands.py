@@ -149,7 +149,7 @@ def test_an_installation_serves_its_administrator_and_their_users(
         assert client.post("/token?grant_type=password", json=sign_in).json()["error_code"] == "user_banned"
         with pytest.raises(AccountUnknown, match="is banned"):
             shell.users("reset", "user@app.example", *config)
-        assert shell.users("unban", "user@app.example") == {"unbanned": 1}
+        assert shell.users("unban", "user@app.example", "USER@app.example", created["id"]) == {"unbanned": 1}
         session = client.post("/token?grant_type=password", json=sign_in).json()
         assert shell.users("sign-out", "user@app.example") == {"sessions_ended": 1}
         refresh = {"refresh_token": session["refresh_token"]}
@@ -179,6 +179,14 @@ def test_an_installation_serves_its_administrator_and_their_users(
         assert ADMIN in table
     _shows_no_secret(shell, database)
     assert shell.users("sign-out", "--everyone", "--yes")["sessions_ended"] == 1
+    with database.connect() as owner:
+        noted = owner.execute(
+            "select payload ->> 'action', payload #>> '{traits,user_email}' from auth.audit_log_entries"
+            " where payload ->> 'actor_username' = 'tenantry' order by created_at"
+        ).fetchall()
+    user = "user@app.example"
+    assert noted == [("user_invited", ADMIN), *[("user_recovery_requested", user)] * 2, ("user_modified", user), ("logout", user),
+                     ("user_modified", user), ("logout", user), ("logout", None)]  # fmt: skip
 
 
 def _shows_no_secret(shell: Shell, database: Database) -> None:

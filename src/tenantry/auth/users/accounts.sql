@@ -24,11 +24,17 @@ select u.id, u.email, u.phone, u.role, u.created_at, u.last_sign_in_at, u.email_
  limit %(size)s
 
 -- name: found
--- Whom each given text means: an id, or an address in any case.
+-- Whom each given text means: an id, or an address in any case. Both are looked up by an index.
 select g.given, u.id
   from unnest(%(given)s::text[]) as g (given)
-  left join auth.users as u
-    on u.id::text = lower(g.given) or (lower(u.email) = lower(g.given) and not u.is_sso_user and u.deleted_at is null)
+  left join lateral (
+       select a.id from auth.users as a
+        where a.id = case when g.given ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' then g.given::uuid end
+       union
+       select a.id from auth.users as a
+        where a.instance_id = '00000000-0000-0000-0000-000000000000' and lower(a.email) = lower(g.given) and not a.is_sso_user
+          and a.deleted_at is null
+       ) as u on true
 
 -- name: shown
 select jsonb_build_object(
@@ -69,6 +75,13 @@ select '00000000-0000-0000-0000-000000000000', gen_random_uuid(),
                          'traits', json_build_object('user_id', u.id, 'user_email', coalesce(u.email, ''))),
        now(), ''
   from auth.users as u where u.id = any (%(ids)s)
+
+-- name: note_everyone
+insert into auth.audit_log_entries (instance_id, id, payload, created_at, ip_address)
+values ('00000000-0000-0000-0000-000000000000', gen_random_uuid(),
+        json_build_object('action', 'logout', 'actor_id', '00000000-0000-0000-0000-000000000000', 'actor_username', 'tenantry',
+                          'actor_via_sso', false, 'log_type', 'account', 'traits', json_build_object('everyone', true, 'sessions', %(sessions)s::bigint)),
+        now(), '')
 
 -- name: link_user
 -- The account that a link is made for, locked.

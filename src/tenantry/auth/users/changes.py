@@ -30,7 +30,9 @@ def sign_out_users(connection: Connection, ids: Sequence[UUID]) -> int:
 def sign_out_everyone(connection: Connection) -> int:
     """End all sessions of all accounts; return how many."""
     with connection.transaction():
-        return connection.execute(block("sign_out_everyone")).rowcount
+        ended = connection.execute(block("sign_out_everyone")).rowcount
+        connection.execute(block("note_everyone"), {"sessions": ended})
+    return ended
 
 
 def one_time_link(connection: Connection, account: UUID, kind: str, settings: LinkSettings) -> OneTimeLink:

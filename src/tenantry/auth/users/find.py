@@ -123,7 +123,7 @@ def find_users(connection: Connection, given: Sequence[str]) -> list[UUID]:
 
 def ids_of(connection: Connection, given: Sequence[str]) -> dict[str, list[UUID]]:
     found: dict[str, list[UUID]] = {}
-    for each, account in connection.execute(block("found"), {"given": list(given)}).fetchall():
+    for each, account in connection.execute(block("found"), {"given": list(dict.fromkeys(given))}).fetchall():
         if account is not None:
             found.setdefault(each, []).append(account)
     return found
