@@ -14,7 +14,7 @@ from joserfc import jwt
 from starlette.requests import Request
 
 from tenantry.accounts.user_json import session_json
-from tenantry.auth.server.accounts import SignInAccount, account_by_id
+from tenantry.auth.server.accounts import SignInAccount
 from tenantry.auth.server.database import Row, Unit
 from tenantry.auth.server.events import payload
 from tenantry.auth.server.failures import SignInRefused
@@ -31,6 +31,7 @@ _REFUSALS = {
     "session_superseded": "Invalid Refresh Token: Session Expired (Revoked by Newer Login)",
     "user_banned": "Invalid Refresh Token: User Banned",
 }
+_SECOND = {"totp", "mfa/phone", "mfa/webauthn"}
 _CODES = {"session_inactive": "session_expired", "session_superseded": "session_expired"}
 """Outcomes that clients know under one code."""
 
@@ -121,30 +122,36 @@ async def refresh(server: SignInServer, unit: Unit, given: str, request: Request
         ip=where.address,
     )
     assert used is not None
-    outcome: str = used["outcome"]
-    if used["token"] is None:
+    outcome: str = used.pop("refresh_outcome")
+    token, session, methods = (used.pop(name) for name in ("refresh_token", "refresh_session", "methods"))
+    if token is None or used["id"] is None:
+        outcome = outcome if token is None else "refresh_token_not_found"
         raise SignInRefused(400, _CODES.get(outcome, outcome), _REFUSALS[outcome], keep=True)
-    account = await account_by_id(unit, used["account"])
-    if account is None:
-        raise SignInRefused(400, "refresh_token_not_found", _REFUSALS["refresh_token_not_found"])
-    return await renewed(server, unit, account, used["session"], used["token"], "token_refresh")
+    return await _renewed(server, unit, SignInAccount.of(used), session, token, methods, "token_refresh")
 
 
 async def renewed(
     server: SignInServer, unit: Unit, account: SignInAccount, session: UUID, refresh_token: str, method: str
 ) -> dict[str, Any]:
     """Return the answer with a new access token of an open session."""
-    methods, aal = await _methods(unit, session)
-    token, lifetime = await access_token(server, unit, account, session, aal, methods, method)
+    methods: list[dict[str, Any]] = await unit.value("sessions.methods", session=session)
+    return await _renewed(server, unit, account, session, refresh_token, methods, method)
+
+
+async def _renewed(
+    server: SignInServer,
+    unit: Unit,
+    account: SignInAccount,
+    session: UUID,
+    refresh_token: str,
+    methods: list[dict[str, Any]],
+    method: str,
+) -> dict[str, Any]:
+    second = any(each["method"] in _SECOND for each in methods)
+    token, lifetime = await access_token(server, unit, account, session, "aal2" if second else "aal1", methods, method)
     return session_json(
         account.shown(), access_token=token, refresh_token=refresh_token, expires_in=lifetime, now=datetime.now(UTC)
     )
-
-
-async def _methods(unit: Unit, session: UUID) -> tuple[list[dict[str, Any]], str]:
-    methods: list[dict[str, Any]] = await unit.value("sessions.methods", session=session)
-    second = any(each["method"] in {"totp", "mfa/phone", "mfa/webauthn"} for each in methods)
-    return methods, "aal2" if second else "aal1"
 
 
 async def access_token(

@@ -25,7 +25,18 @@ with account as (
 select last_sign_in_at, updated_at, now() as moment from account
 
 -- name: refresh
-select * from tenantry_auth.refresh(%(token)s, %(fresh)s, %(reuse)s, %(rotate)s, %(timebox)s, %(inactivity)s, %(single)s, %(user_agent)s, %(ip)s)
+-- The token is used, and in the same round trip read is what the answer has. Without an account there is a refusal.
+select r.outcome as refresh_outcome, r.token as refresh_token, r.session as refresh_session, u.*, i.identities, f.factors, m.methods
+  from tenantry_auth.refresh(%(token)s, %(fresh)s, %(reuse)s, %(rotate)s, %(timebox)s, %(inactivity)s, %(single)s, %(user_agent)s, %(ip)s) as r
+  left join auth.users as u on u.id = r.account and r.token is not null
+ cross join lateral (select coalesce(jsonb_agg(to_jsonb(i) order by i.created_at, i.id), '[]') as identities
+                       from auth.identities as i where i.user_id = u.id) as i
+ cross join lateral (select coalesce(jsonb_agg(to_jsonb(f) - 'secret' order by f.created_at, f.id), '[]') as factors
+                       from auth.mfa_factors as f where f.user_id = u.id) as f
+ cross join lateral (select coalesce(jsonb_agg(jsonb_build_object('method', c.authentication_method,
+                                                                  'timestamp', extract(epoch from c.updated_at)::bigint)
+                                               order by c.updated_at desc, c.id), '[]') as methods
+                       from auth.mfa_amr_claims as c where c.session_id = r.session) as m
 
 -- name: methods
 select coalesce(jsonb_agg(jsonb_build_object('method', authentication_method, 'timestamp', extract(epoch from updated_at)::bigint)
