@@ -45,7 +45,8 @@ insert into auth.mfa_amr_claims (id, session_id, created_at, updated_at, authent
 select gen_random_uuid(), id, now(), now(), 'password' from auth.sessions;
 insert into auth.refresh_tokens (instance_id, token, user_id, revoked, created_at, updated_at, parent, session_id)
 select '00000000-0000-0000-0000-000000000000', substr(md5('token ' || n || ' ' || m), 1, 12),
-       md5('user ' || 1 + n %% %(users)s)::uuid::text, m < %(each)s, now() - interval '1 hour', now() - interval '1 hour', case when m > 1 then substr(md5('token ' || n || ' ' || m - 1), 1, 12) end,
+       md5('user ' || 1 + n %% %(users)s)::uuid::text, m < %(each)s, now() - interval '1 hour',
+       now() - interval '1 hour', case when m > 1 then substr(md5('token ' || n || ' ' || m - 1), 1, 12) end,
        md5('session ' || n)::uuid
   from generate_series(1, %(sessions)s) as n, generate_series(1, %(each)s) as m;
 analyze;
