@@ -9,9 +9,9 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.signing import verifying
+from benchmarks.signing import serving, verifying
 
-PARTS = (verifying,)
+PARTS = (verifying, serving)
 
 
 def main() -> int:

@@ -153,7 +153,9 @@ def studio(dsn: str, **values: str) -> Iterator[Studio]:
 def serving(server: SignInServer, listening: socket.socket | None = None) -> Iterator[str]:
     """Serve over HTTP on a bound socket or a free port of this machine; return the address."""
     running = uvicorn.Server(
-        uvicorn.Config(sign_in_app(server), port=0, log_level="warning", lifespan="on", access_log=False, proxy_headers=False)
+        uvicorn.Config(
+            sign_in_app(server), port=0, log_level="warning", lifespan="on", access_log=False, proxy_headers=False
+        )
     )
     thread = threading.Thread(target=running.run, args=[[listening] if listening else None], daemon=True)
     thread.start()
