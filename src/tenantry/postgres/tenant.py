@@ -33,7 +33,7 @@ from psycopg.abc import Params
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from tenantry.errors import ContextOutdated, SessionEnded, SettingsError
+from tenantry.errors import ContextOutdated, RightsMissing, SessionEnded, SettingsError
 from tenantry.postgres.seal import SealKey, claims_text
 from tenantry.postgres.sql import idents
 from tenantry.postgres.stated import STATED
@@ -305,9 +305,15 @@ def _opening() -> Iterator[None]:
     except psycopg.Error as error:
         if error.sqlstate == _SESSION_ENDED:
             raise SessionEnded("The session has ended. No statement was run.") from None
-        if error.sqlstate in ("3F000", "42883") and "tenantry_auth" in (error.diag.message_primary or ""):
+        said = error.diag.message_primary or ""
+        if isinstance(error, errors.InsufficientPrivilege) and ("tenantry_auth" in said or "require_session" in said):
+            raise RightsMissing(
+                f"The login may not ask whether the caller's session is alive, as check_session does: {said}.",
+                hint="Grant it usage on schema tenantry_auth and execute on function tenantry_auth.require_session(uuid, uuid).",
+            ) from None
+        if error.sqlstate in ("3F000", "42883") and "tenantry_auth" in said:
             raise ContextOutdated(
-                f"The database lacks tenantry_auth.require_session(), which check_session needs: {error.diag.message_primary}.",
+                f"The database lacks tenantry_auth.require_session(), which check_session needs: {said}.",
                 hint="Run `tenantry auth init`, or the SQL of tenantry.auth.verify.sessions.session_alive_script().",
             ) from None
         raise

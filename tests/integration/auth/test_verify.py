@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus
 from tenantry.auth.verify import Trust, VerifiedCaller, Verifier
 from tenantry.auth.verify.fastapi import TokenGuard
 from tenantry.auth.verify.sessions import async_require_session, require_session, session_alive_script, session_check
-from tenantry.errors import ContextOutdated, SessionEnded
+from tenantry.errors import ContextOutdated, RightsMissing, SessionEnded
 from tenantry.postgres.tenant import async_tenant, async_tenant_pool, tenant, tenant_pool
 from tests.conftest import Database
 from tests.integration.auth.sign_in import PASSWORD, Studio, ok
@@ -115,6 +115,9 @@ def test_a_token_is_dead_when_its_session_is(database: Database, tmp_path: Path)
         with pytest.raises(errors.InsufficientPrivilege), pool.connection() as connection:
             require_session(connection, alive)
         run(owner, "alter table auth.sessions no force row level security", session_alive_script(LOGIN))
+        run(owner, f"revoke all on function tenantry_auth.require_session(uuid, uuid) from {LOGIN}")
+        with pytest.raises(RightsMissing, match="require_session"), pool.connection() as connection:
+            _names(connection, alive)
         run(owner, "drop function tenantry_auth.require_session(uuid, uuid)")
         with pytest.raises(ContextOutdated, match="require_session"), pool.connection() as connection:
             _names(connection, alive)

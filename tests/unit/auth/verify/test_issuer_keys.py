@@ -13,8 +13,11 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tenantry.auth.verify import FetchRules, Trust, Verifier
+from tenantry.auth.verify.compact import decode_segment
 from tenantry.auth.verify.errors import KeysUnavailable, TokenRefused
 from tenantry.auth.verify.fetch import FetchedKeys, FetchFailed, lifetime
 from tenantry.auth.verify.issuer_keys import IssuerKeys
@@ -330,3 +333,21 @@ def test_a_remembered_token_is_refused_when_its_key_is_withdrawn() -> None:
         with pytest.raises(TokenRefused) as caught:
             made.verify(token)
         assert caught.value.reason == "unknown_key"
+
+
+_ODD = st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.lists(st.text(max_size=4), max_size=2)
+_MEMBERS = st.dictionaries(
+    st.sampled_from(["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use", "key_ops"]), _ODD, max_size=4
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(JWKS["keys"]), _MEMBERS) | _ODD, max_size=3))
+def test_whatever_an_issuer_publishes_its_good_keys_count(entries: list[Any]) -> None:
+    odd = [{**each[0], **each[1]} if isinstance(each, tuple) else each for each in entries]
+    keys = read_jwks({"keys": [*odd, ec_jwk(kid="good")]})
+    (found,) = keys.candidates("good", "ES256")
+    signed, _, signature = make().rpartition(".")
+    assert found.verify(signed.encode(), decode_segment(signature.encode(), "signature"))
+    for key in keys.all:
+        key.verify(b"", b"")
