@@ -16,6 +16,9 @@ STRONG_SHARE = 0.3
 WEAK_SHARE = 0.9
 NAMED_SHARE = 0.7
 """Required share of weak values if the names agree well: some referenced rows may have been deleted."""
+HALF = 0.5
+ROWS_SHARE = 0.8
+"""Required share of rows where the names agree well, but many values are gone: people who left wrote few of them each."""
 NOTHING = ("0", "-1")
 """Values that mean "no row" in columns that must not be null."""
 
@@ -33,7 +36,9 @@ class KeyEvidence:
         """How well a column's name matches a table's; see names.agrees()."""
         plain = plain_table(table, self.prefixes)
         mine = stem(column)
-        return 3 if mine == plain and mine else agrees(column, table)
+        if not mine or not plain or mine[-len(plain) :] != plain:
+            return agrees(column, table)
+        return 3 if mine == plain else max(2, agrees(column, table))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,11 @@ def _weak_holds(
     place, key = each.place, found.key
     named = agreement >= 2 or person or itself
     if found.share < (NAMED_SHARE if named and found.values >= 8 else WEAK_SHARE):
-        return False
+        often = (
+            named and found.values >= 8 and found.share >= HALF and _share_of_rows(each, key, evidence) >= ROWS_SHARE
+        )
+        if not often:
+            return False
     if all(shape_of(value) == "integer" for value in list(each.values)[:20]):
         if not key.primary or (is_measure(name) and agreement < 3):
             return False
@@ -170,6 +179,13 @@ def _weak_holds(
         return True
     same = name == key.column or name.lower().endswith(f"_{key.column.lower()}")
     return found.values >= 2 and (same or (names_ids(name) and _is_only(found, each, evidence)))
+
+
+def _share_of_rows(each: PlaceValues, key: Key, evidence: KeyEvidence) -> float:
+    """Return the share of the sampled rows whose value a key has."""
+    there = evidence.known[key.name]
+    looked = [value for row in each.by_row.values() for value in row if value in each.values and value not in NOTHING]
+    return sum(value in there for value in looked) / max(1, len(looked))
 
 
 def _is_only(found: Match, each: PlaceValues, evidence: KeyEvidence) -> bool:

@@ -163,7 +163,7 @@ def names_ids(name: str) -> bool:
 SELF = frozenset(
     (
         *("parent", "up", "root", "previous", "prev", "next", "original", "copy", "duplicate", "successor"),
-        *("predecessor", "merged", "supersede", "related", "prerequisite", "ancestor", "sibling"),
+        *("predecessor", "merged", "supersede", "related", "prerequisite", "ancestor", "sibling", "referred"),
     )
 )
 """Words for another row of the same table."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from tenantry.catalog import Table
+from tenantry.survey.evidence import KeyEvidence, reference_of
+from tenantry.survey.keys import Key
+from tenantry.survey.model import Place
 from tenantry.survey.names import agrees, is_measure, names_a_person, names_ids, names_itself, stem, words
-from tenantry.survey.places import embedded, walk
+from tenantry.survey.places import PlaceValues, embedded, walk
 from tenantry.survey.shapes import shape_of
 
 
@@ -62,3 +66,26 @@ def test_ids_within_texts_keep_the_word_before_them() -> None:
     assert list(embedded("https://shop.example/orders/42")) == [("/orders/{}", "42")]
     assert list(embedded("user:clq3v7x9k0000abcd1234efgh")) == [("user:{}", "clq3v7x9k0000abcd1234efgh")]
     assert list(embedded("someone@example.org")) == []
+
+
+def test_a_name_with_a_word_before_the_tables_agrees_and_frequent_people_count_more_than_those_who_left() -> None:
+    buildings = Key("site_buildings", "id", "bigint", True, {}, rows=9, low=1, high=9)
+    users = Key("app_user", "user_name", "text", True, {})
+    found = {f"NAME{n}" for n in range(6)}
+    evidence = KeyEvidence([users], {users.name: found}, ["app_user"], frozenset({"site"}))
+    assert evidence.agreement("previous_building", buildings.table) == 2
+    assert evidence.agreement("building_id", buildings.table) == 3
+    assert evidence.agreement("built", buildings.table) == 0
+
+    table = Table("public", "ledger", columns=())
+    posted = PlaceValues(Place("ledger", "posted_by"))
+    for row in range(60):
+        posted.add(row, f"NAME{row % 6}")
+    for row in range(60, 64):
+        posted.add(row, f"GONE{row}")
+    reference = reference_of(table, posted, evidence)
+    assert reference is not None
+    assert (reference.parent, reference.found, reference.values) == ("app_user", 6, 10)
+    for row in range(64, 80):
+        posted.add(row, "GONE60")
+    assert reference_of(table, posted, evidence) is None
