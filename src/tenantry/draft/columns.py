@@ -139,14 +139,13 @@ def add_column(work: Drafting, table: Table, made: DraftTable, column: CatalogCo
 
 
 def _reference_of(work: Drafting, table: str, column: str) -> FoundReference | None:
-    """Return the row that a column refers to: by a key of its own, before one of several columns that includes the tenant."""
+    """Return the row that a column refers to: by a key of its own, before one of several columns whose others have keys of their own."""
     mine = [each for each in work.by_value(table) if column in each.columns]
     single = [each for each in mine if len(each.columns) == 1]
     if single:
         return single[0]
     for each in mine:
-        rest = [name for name in each.columns if not any(
-            other.parent == work.root and other.columns == (name,) for other in work.ways(table))]  # fmt: skip
+        rest = [name for name in each.columns if not any(other.columns == (name,) for other in work.ways(table))]
         if rest == [column]:
             return each
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tenantry.catalog import Catalog, Table
 from tenantry.draft.model import DraftOptions, DraftTable, Question
@@ -81,6 +81,7 @@ class Drafting:
             self.references.setdefault(each.place.table, []).append(each)
         if self.root:
             self._find_tenants_in_keys()
+        self._find_references_in_keys()
 
     def _find_tenants_in_keys(self) -> None:
         """Add references to the tenant that are stated by a key of several columns only: (company, order) refers to an order, whose
@@ -106,6 +107,38 @@ class Drafting:
                             Place(table, name), self.root, by, (name,), values=1, found=1, reasons=key.reasons
                         )
                     )
+                    changed = True
+
+    def _find_references_in_keys(self) -> None:
+        """Add references that are stated by a key of several columns only, beside the tenant's: (dataset, project) refers to a dataset,
+        whose project refers to a project. If one column is left for the key itself, it has that meaning alone."""
+        known = {
+            (table, each.columns[0]): each
+            for table, found in self.references.items() for each in found
+            if len(each.columns) == 1 and each.place.form == "value" and each.when is None
+        }  # fmt: skip
+        keys = [each for found in self.references.values() for each in found if each.declared and len(each.columns) > 1]
+        changed = True
+        while changed:
+            changed = False
+            for key in keys:
+                table = self.catalog.table(key.place.table)
+                if table is None or sum(not self.is_tenant_column(table, name) for name in key.columns) < 2:
+                    continue
+                for name, there in zip(key.columns, key.parent_columns, strict=True):
+                    by = known.get((key.parent, there))
+                    if by is None or (table.name, name) in known:
+                        continue
+                    known[table.name, name] = replace(
+                        by,
+                        place=Place(table.name, name),
+                        columns=(name,),
+                        declared=False,
+                        values=1,
+                        found=1,
+                        reasons=key.reasons,
+                    )
+                    self.references[table.name].append(known[table.name, name])
                     changed = True
 
     def ways(self, table: str) -> list[FoundReference]:

@@ -58,7 +58,7 @@ def discover_references(
         known = stated | {each.place.column for each in found if each.place.form == "value"}
         found += composite_references(connection, catalog, table, samples[table.name], keys, known, evidence)
         taken = {each.place for each in found}
-        known = stated | {each.place.column for each in places[table.name]}
+        known = stated | {each.place.column for each in places[table.name]} | _with_values(samples[table.name])
         references += [*declared, *found, *([] if _no_data(table) else _by_name(catalog, table, single, known, people))]
         external += _external(table, places[table.name], taken, stated)
     ids = tuple(
@@ -67,6 +67,11 @@ def discover_references(
         if key.primary
     )
     return Discovered(tuple(_one_way(references)), tuple(external), ids)
+
+
+def _with_values(sample: Sample) -> set[str]:
+    """Return the columns with any value, also with those that cannot be ids, such as a text of several words."""
+    return {name for name in sample.columns if any(value not in (None, "") for value in sample.column(name))}
 
 
 def _no_data(table: Table) -> bool:

@@ -38,7 +38,7 @@ def _missing(project: Project, mapping: Mapping, index: Index) -> bool:
     if not all(made):
         return False
     tenant = project.manifest.tenant.column
-    made = [names for names in made if tenant not in names]
+    made = [rest for names in made if (rest := names - {tenant})]
     for other in mapping.target.indexes:
         names = [name for name in other.columns if name != tenant][: len(made)]
         serves = len(names) == len(made) and all(name in options for name, options in zip(names, made, strict=True))
