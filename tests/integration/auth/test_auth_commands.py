@@ -250,6 +250,11 @@ def test_an_installation_keeps_what_is_there_and_says_what_it_lacks(
     assert shell.settings.stat().st_mode & 0o777 == 0o600
     assert shell.settings.read_text().endswith("GOTRUE_PASSWORD_MIN_LENGTH=12\n")
     assert read_settings_file(shell.settings)["DATABASE_URL"] not in replaced
+    # Settings that lead elsewhere are kept, and named.
+    assert shell.init()["settings"]["elsewhere"] is False
+    shell.settings.write_text(shell.settings.read_text().replace(f"/{database.name}?", "/another?"))
+    monkeypatch.setenv("TENANTRY_AUTH_DB_PASSWORD", "an invented password")
+    assert shell.init()["settings"] == {"file": str(shell.settings), "created": False, "elsewhere": True}
     # Keys of the environment need no file, and a token of theirs is printed only when that is asked for.
     (shell.folder / "auth-keys.json").unlink()
     shell.settings.unlink()

@@ -6,14 +6,22 @@ import asyncio
 import email
 import email.policy
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from aiosmtpd.smtp import SMTP
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tenantry.auth.mail import (
     KINDS,
@@ -324,6 +332,35 @@ def test_a_dead_mail_server_is_a_temporary_failure() -> None:
             assert not caught.value.temporary
 
     asyncio.run(run())
+
+
+def test_a_certificate_that_nobody_vouches_for_gets_neither_password_nor_mail(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    built = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+    pem = built.add_extension(address, critical=False).sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    (tmp_path / "cert.pem").write_bytes(pem)
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    server = Server()
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        for tls in (None, context):
+            listening = await loop.create_server(lambda: SMTP(server, tls_context=context), "127.0.0.1", 0, ssl=tls)
+            async with listening:
+                settings = smtp(
+                    listening.sockets[0].getsockname()[1], user="u", password="secret", tls="tls" if tls else "starttls"
+                )
+                with pytest.raises(MailFailed, match="TLS: self-signed certificate") as caught:
+                    await SmtpSender(settings).send(MailTemplates().render(Request()))
+                assert not caught.value.temporary
+
+    asyncio.run(run())
+    assert server.got == []
 
 
 # -- the catcher -------------------------------------------------------------------------------------------------------

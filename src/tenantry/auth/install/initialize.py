@@ -62,7 +62,11 @@ class InitDone:
             "created_login": database.created_login,
             "granted": [str(each) for each in database.granted],
             "excess": [str(each) for each in database.excess],
-            "settings": {"file": str(self.setup.settings), "created": self.setup.created_settings},
+            "settings": {
+                "file": str(self.setup.settings),
+                "created": self.setup.created_settings,
+                "elsewhere": self.setup.elsewhere,
+            },
             "keys": {"file": str(self.setup.keys) if self.setup.keys else None, "created": self.setup.created_keys},
         }
         if self.administrator is not None:

@@ -134,6 +134,21 @@ def known_password(values: Mapping[str, str], login: str) -> str | None:
     return str(found["password"]) if found.get("user") == login and found.get("password") else None
 
 
+def same_database(first: str, second: str) -> bool:
+    """Whether two connection strings name the same host, port and database; another name of the same host counts as another."""
+
+    def place(dsn: str) -> tuple[str, str, str]:
+        found = conninfo_to_dict(dsn)
+        return tuple(
+            str(found.get(name) or default) for name, default in (("host", ""), ("port", "5432"), ("dbname", ""))
+        )  # type: ignore[return-value]
+
+    try:
+        return place(first) == place(second)
+    except Exception:  # noqa: BLE001 - as above
+        return False
+
+
 def _quoted(value: str) -> str:
     if any(sign in value for sign in "'\\\r\n\0"):
         raise SettingsError("A value has a quote, a backslash or a line break, which a settings file cannot hold.")

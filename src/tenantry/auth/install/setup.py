@@ -18,6 +18,7 @@ from tenantry.auth.install.settings_file import (
     database_url,
     known_password,
     read_settings_file,
+    same_database,
     settings_text,
     write_private,
 )
@@ -48,6 +49,7 @@ class SetupDone:
     """
     Attributes:
         keys: the file of signing keys; None: keys are in the environment.
+        elsewhere: the settings file was there, and leads to another database or another login than this one.
     """
 
     database: Installed
@@ -55,6 +57,7 @@ class SetupDone:
     created_settings: bool
     keys: Path | None
     created_keys: bool
+    elsewhere: bool = False
 
     @property
     def changed(self) -> bool:
@@ -93,7 +96,9 @@ def set_up(connection: psycopg.Connection[Any], request: SetupRequest, environme
             if replaced is not None:
                 write_private(path, replaced)
         raise
-    return SetupDone(installed, path, created, keys, created_keys)
+    url = there.get("DATABASE_URL", "")
+    elsewhere = not created and not (same_database(url, request.dsn) and known_password(there, request.login))
+    return SetupDone(installed, path, created, keys, created_keys, elsewhere)
 
 
 def _write_settings(path: Path, request: SetupRequest, password: str, keys: Path | None, before: str | None) -> None:

@@ -84,8 +84,15 @@ values ('00000000-0000-0000-0000-000000000000', gen_random_uuid(),
         now(), '')
 
 -- name: link_user
--- The account that a link is made for, locked.
-select id, email, coalesce(banned_until > now(), false), email_confirmed_at is not null from auth.users where id = %(id)s for update
+-- The account that a link is made for, locked, and why none can be made; without an address there is a reason, too.
+select email,
+       case when deleted_at is not null then 'it is deleted'
+            when banned_until > now() then 'it is banned'
+            when is_sso_user then 'it signs in by SSO'
+            when coalesce(email, '') = '' then 'it has no e-mail address'
+            when %(invite)s and email_confirmed_at is not null then 'its address is confirmed already'
+       end
+  from auth.users where id = %(id)s for update
 
 -- name: keep_recovery
 update auth.users set recovery_token = %(hash)s, recovery_sent_at = now(), updated_at = now() where id = %(id)s

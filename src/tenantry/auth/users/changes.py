@@ -40,17 +40,14 @@ def one_time_link(connection: Connection, account: UUID, kind: str, settings: Li
     stop working.
 
     Raises:
-        AccountUnknown: the account has no address, or is banned, or (invite) its address is confirmed already.
+        AccountUnknown: the account is deleted, banned or of SSO, has no address, or (invite) its address is confirmed already.
     """
     with connection.transaction():
-        row = connection.execute(block("link_user"), {"id": account}).fetchone()
-        _, email, banned, confirmed = row if row is not None else (None, None, False, False)
-        if not email or banned or (kind == "invite" and confirmed):
-            reason = (
-                "is banned" if banned else "has confirmed its address already" if email else "has no e-mail address"
-            )
+        row = connection.execute(block("link_user"), {"id": account, "invite": kind == "invite"}).fetchone()
+        email, reason = row if row is not None else ("", "it does not exist")
+        if reason is not None:
             raise AccountUnknown(
-                f"No link can be made for account {account}: it {reason}.", hint="`tenantry auth users show` shows it."
+                f"No link can be made for account {account}: {reason}.", hint="`tenantry auth users show` shows it."
             )
         made = new_link(kind, email, settings)
         values = {"id": account, "hash": made.token_hash, "email": email.lower()}

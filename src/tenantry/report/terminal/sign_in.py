@@ -29,6 +29,8 @@ def installed(console: Console, done: InitDone, login: str) -> None:
     if setup.keys is not None:
         console.print(f"Signing key: {escape(setup.keys)} {'created' if setup.created_keys else 'was there'}.")
     console.print(f"Settings: {escape(setup.settings)} {'written' if setup.created_settings else 'were there'}.")
+    if setup.elsewhere:
+        console.print("[yellow]Note:[/] DATABASE_URL there names another database, host or login than this one.")
     if done.administrator is not None:
         made = done.administrator.created
         console.print(
