@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tenantry.access import context_sql, cutover_revokes
+from tenantry.access import cutover_revokes
 from tenantry.errors import RightsMissing, RolesMissing, RunInProgress
 from tenantry.manifest import COMMANDS
 from tenantry.manifest.model import DatabaseRoles
@@ -25,41 +24,19 @@ from tenantry.prove.expected.callers import (
     people,
 )
 from tenantry.prove.fixtures.build import make_fixtures, remove_leftovers
-from tenantry.prove.lint.run import run_lint
 from tests.conftest import Database, fresh_database, running_server, versions
-from tests.isolation.build import OWNER, Built, Connection, build_clinic, build_org, run, secure
-from tests.isolation.studio import build_studio
-
-Cell = tuple[str, str, str, str]
-
-
-def _prove(built: Built, *tables: str) -> Proof:
-    return prove(built.project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn, tables=tables if tables else None)
-
-
-def _failures(proof: Proof) -> set[Cell]:
-    return {(cell.role, cell.command, cell.table, cell.relation) for cell in proof.failures}
+from tests.isolation.build import OWNER, Built, build_clinic, build_org, run, secure
+from tests.isolation.proof_support import Cell, count_rows, failures_of, prove_built, prove_in_place
 
 
 def _failed_checks(proof: Proof) -> dict[str, tuple[str, ...]]:
     return {check.name: check.violations for check in proof.checks if not check.passed}
 
 
-def _rows(built: Built) -> int:
-    with built.database.connect() as owner:
-        names = [table.name for table in built.project.target.tables]
-        schema = built.project.target.schema
-        queries = " union all ".join(f'select count(*) from "{schema}"."{name}"' for name in names)
-        query = f"select sum(count) from ({queries} union all select count(*) from auth.users) as c"
-        found = owner.execute(query.encode()).fetchone()
-    assert found is not None
-    return int(str(found[0]))
-
-
 def test_clinic_obeys_its_matrix_in_every_cell(database: Database) -> None:
     """Over a login on the newest version; in place on the oldest, below. A smaller schema is proved both ways on each."""
     built = build_clinic(database)
-    proof = _prove(built)
+    proof = prove_built(built)
     assert not proof.failures
     assert not _failed_checks(proof)
     assert proof.passed
@@ -86,7 +63,7 @@ def test_clinic_obeys_its_matrix_in_every_cell(database: Database) -> None:
     }
     # Every rule of the matrix allowed some caller: a target that refuses everything would fail.
     assert sum(cell.expected == "allow" for cell in proof.cells) > 300
-    assert _rows(built) == 0
+    assert count_rows(built) == 0
     assert len(proof.matrix_rows()) == len(manifest.tables) * len(COMMANDS)
     assert json.loads(json.dumps(proof.to_json()))["counts"]["failed"] == 0
     assert "passed" in proof_markdown(proof)
@@ -94,7 +71,7 @@ def test_clinic_obeys_its_matrix_in_every_cell(database: Database) -> None:
 
 def test_a_schema_of_other_names_is_proved_by_its_manifest_alone(database_each: Database, tmp_path: Path) -> None:
     built = build_org(database_each, tmp_path)
-    for proof in (_prove(built), _in_place(built)):
+    for proof in (prove_built(built), prove_in_place(built)):
         assert not proof.failures
         assert not _failed_checks(proof)
         assert not proof.untried
@@ -104,7 +81,7 @@ def test_a_schema_of_other_names_is_proved_by_its_manifest_alone(database_each: 
         assert ("boss", "delete", "Note", "own row") in allowed
         assert ("signed in", "insert", "Tag", "shared") in allowed
         _states_without_a_key(proof)
-    assert _rows(built) == 0
+    assert count_rows(built) == 0
 
 
 def test_before_the_cut_over_every_write_is_refused_and_must_be(database: Database, tmp_path: Path) -> None:
@@ -114,7 +91,7 @@ def test_before_the_cut_over_every_write_is_refused_and_must_be(database: Databa
     proof = prove(built.project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn, writes=False)
     assert proof.passed
     assert not any(cell.got == "allow" for cell in proof.cells if cell.command != "select")
-    assert ("boss", "delete", "Note", "another's row, own tenant") in _failures(_prove(built, "Note"))
+    assert ("boss", "delete", "Note", "another's row, own tenant") in failures_of(prove_built(built, "Note"))
 
 
 # -- broken on purpose ------------------------------------------------------------------------------------------------
@@ -330,10 +307,6 @@ GROUPS = {
 }
 
 
-def _in_place(built: Built, *tables: str) -> Proof:
-    return prove(built.project, owner_dsn=built.owner_dsn, login_dsn=None, tables=tables or None)
-
-
 def test_clinic_is_proved_in_place_and_nothing_of_it_is_left(servers: dict[int, EmbeddedServer]) -> None:
     with fresh_database(running_server(servers, min(versions()))) as database:
         _proved_in_place(build_clinic(database))
@@ -344,7 +317,7 @@ def _proved_in_place(built: Built) -> None:
     counts = " union all ".join(f"select '{name}', count(*) from clinic.{name}" for name in names)
     with built.owner() as owner:
         before = owner.execute(counts.encode()).fetchall()
-        proof = _in_place(built)
+        proof = prove_in_place(built)
         assert proof.passed, proof.failures[:5]
         assert len(proof.cells) > 2500
         assert "in place" in proof.login
@@ -365,7 +338,7 @@ def test_in_place_tables_whose_triggers_act_outside_are_left_out_and_named(datab
             " $$ begin perform dblink_exec('host=elsewhere', 'select 1'); return new; end $$",
             "create trigger tell after insert on clinic.locations for each row execute function clinic.tell()",
         )
-    proof = _in_place(built, "locations", "providers")
+    proof = prove_in_place(built, "locations", "providers")
     assert "locations" not in {cell.table for cell in proof.cells}
     assert any(
         note.startswith("locations: its trigger may act outside of the transaction: tell") for note in proof.notes
@@ -397,163 +370,24 @@ def test_a_proof_names_the_broken_cells(group: str, database: Database) -> None:
         run(owner, f"alter default privileges for role {OWNER} grant execute on functions to public")
         for _, statements, _, _ in kinds.values():
             run(owner, *statements)
-    for way in (_in_place, _prove):
+    for way in (prove_in_place, prove_built):
         proof = way(built, *tables)
         assert not proof.passed
         said = {(name, text) for name, texts in _failed_checks(proof).items() for text in texts}
         for kind, (about, _, cells, checks) in kinds.items():
-            failed = {cell for cell in _failures(proof) if cell[2] == about}
+            failed = {cell for cell in failures_of(proof) if cell[2] == about}
             assert cells <= failed, kind
             assert bool(cells) == bool(failed), kind
             mine = {(name, text) for name, text in said if re.search(rf"\b{about}\b", text)}
             assert {name for name, _ in mine} == checks, kind
             said -= mine
         assert said == set()
-        assert {cell[2] for cell in _failures(proof)} <= set(tables)
+        assert {cell[2] for cell in failures_of(proof)} <= set(tables)
     text = proof_markdown(proof)
     assert "FAILED" in text
     for _, _, cells, _ in kinds.values():
         assert all(f"{role}: {command} {name}, {relation}" in text for role, command, name, relation in cells)
-    assert _rows(built) == 0
-
-
-# -- memberships that end, tenants that are closed ---------------------------------------------------------------------
-
-MEMBERS = ("clinics", "dashboards", "external_id_mappings", "locations", "profiles", "providers", "user_clinic_roles")
-
-
-def _forgetting(built: Built, kinds: list[str]) -> list[str]:
-    """The context functions as for a manifest in which nothing of these kinds is ever inactive."""
-    manifest = built.project.manifest
-    keys = [key for kind in kinds if (key := FORGETFUL[kind][0])]
-    records = {key: getattr(manifest, key).model_copy(update={"active": None}) for key in keys}
-    return [context_sql(manifest.model_copy(update=records))]
-
-
-def _remembering(owner: Connection, built: Built) -> list[str]:
-    """Context functions that look up memberships once in a transaction."""
-    row = owner.execute("select pg_get_functiondef('tenantry.tenants(text)'::regprocedure)").fetchone()
-    assert row is not None
-    definer = built.project.manifest.database_roles.definer
-    roles = built.project.manifest.roles.order
-    return [
-        f"grant create on schema tenantry to {definer}",
-        f"set role {definer}",
-        str(row[0])
-        .replace("tenantry.tenants(", "tenantry.looked_up(")
-        .replace("tenants.at_least", "looked_up.at_least"),
-        f"""
-        create or replace function tenantry.tenants(at_least text) returns uuid[]
-            language plpgsql stable security definer set search_path = pg_catalog, pg_temp
-        as $$
-        declare
-            key text := 'remembered.of_' || coalesce(replace(tenantry.uid()::text, '-', ''), 'nobody') || '_';
-            each text;
-        begin
-            if coalesce(current_setting(key || 'x' || tenants.at_least, true), '') = '' then
-                foreach each in array array[{", ".join(f"'{role}'" for role in roles)}] loop
-                    perform set_config(key || 'x' || each, tenantry.looked_up(each)::text, true);
-                end loop;
-            end if;
-            return current_setting(key || 'x' || tenants.at_least)::uuid[];
-        end
-        $$""",
-        "reset role",
-        f"revoke create on schema tenantry from {definer}",
-    ]
-
-
-FORGETFUL = {
-    "tenants that are closed": ("tenant", (INACTIVE_TENANT, INACTIVE_LENDER)),
-    "memberships that are inactive": ("membership", (INACTIVE_MEMBERSHIP,)),
-    "memberships that were removed": ("", (REMOVED,)),
-}
-"""What context functions forget: the manifest's key that says it, if one does, and the states that fail."""
-
-
-@pytest.mark.parametrize("way", [_in_place, _prove], ids=["in place", "over a login"])
-def test_a_state_that_policies_ignore_fails_only_its_own_cells(way: Callable[..., Proof], database: Database) -> None:
-    """In place each kind by itself, on a table of each sort; over a login all of them at once, on all tables about members."""
-    built = build_clinic(database)
-    tables = ("dashboards", "locations", "providers") if way is _in_place else MEMBERS
-    sound = way(built, *tables)
-    assert not sound.failures
-    # What a member may do, and is not to do any more.
-    allowed = {(cell.role, cell.command, cell.table, cell.relation) for cell in sound.cells if cell.expected == "allow"}
-    groups = [[kind] for kind in FORGETFUL] if way is _in_place else [list(FORGETFUL)]
-    for kinds in groups:
-        states = {state for kind in kinds for state in FORGETFUL[kind][1]}
-        with built.owner() as owner, owner.transaction():
-            run(owner, *_forgetting(built, kinds))
-            run(owner, *(_remembering(owner, built) if REMOVED in states else ()))
-        spoilt = way(built, *tables)
-        lost = {
-            (cell.role, cell.command, cell.table, cell.relation)
-            for cell in sound.cells
-            if cell.relation.startswith(tuple(f"{state}: " for state in states))
-            and cell.expected == "refuse"
-            and (cell.role, cell.command, cell.table, cell.relation.partition(": ")[2]) in allowed
-            and cell.role != "super admin"
-        }
-        assert _failures(spoilt) == lost, kinds
-        for state in states:
-            of_state = {cell for cell in lost if cell[3].startswith(f"{state}: ")}
-            assert of_state, state
-            assert {role for role, *_ in of_state} >= set(built.project.manifest.roles.order)
-        assert {command for _, command, _, _ in lost} == set(COMMANDS)
-        assert _rows(built) == 0
-        with built.owner() as owner, owner.transaction():
-            run(owner, context_sql(built.project.manifest))
-
-
-WEAKER = {
-    "tenantry.shared(text)": (
-        (" and (accepted_at is not null)", ""),
-        ("(until is null or until > clock_timestamp())", "true"),
-        ("since <= clock_timestamp()", "true"),
-        ("kind = 'goals'", "kind in ('goals', 'metrics')"),
-    ),
-    "tenantry.tenants(text)": (("a.deleted_at is null and ", ""),),
-}
-
-
-def test_shares_that_do_not_hold_and_memberships_that_people_give_themselves_fail(database: Database) -> None:
-    built = build_clinic(database)
-    with database.connect() as admin:
-        for signature, changes in WEAKER.items():
-            row = admin.execute("select pg_get_functiondef(%s::regprocedure)", [signature]).fetchone()
-            assert row is not None
-            text = str(row[0])
-            for old, new in changes:
-                assert old in text
-                text = text.replace(old, new)
-            admin.execute(text.encode())
-        run(
-            admin,
-            "grant insert (clinic_id, profile_id, role), update (role) on clinic.user_clinic_roles to authenticated",
-            "create policy join_in on clinic.user_clinic_roles for insert to authenticated"
-            " with check (profile_id = (select tenantry.profile_id()) and role = 'viewer')",
-            "create policy promote on clinic.user_clinic_roles for update to authenticated using"
-            " (clinic_id = any ((select tenantry.tenants('provider'))::uuid[]))",
-        )
-    proof = _in_place(built, "goals", "locations", "user_clinic_roles")
-    assert not proof.untried
-    failed = _failures(proof)
-    assert {relation for _, _, table, relation in failed if table == "goals" and relation.startswith("share that")} == {
-        "share that was not accepted: shared row",
-        "share that breaks since <= clock_timestamp(): shared row",
-        "share that breaks until IS NULL OR until > clock_timestamp(): shared row",
-        "share that was ended: goals: shared row",
-    }
-    assert ("deleted super admin", "select", "locations", "other tenant") in failed
-    assert ("banned super admin", "select", "locations", "other tenant") not in failed
-    for promoted in ("own row, role = role", "own row, role = 'clinic_admin'"):
-        assert ("provider", "update", "user_clinic_roles", promoted) in failed
-    assert ("signed in", "insert", "user_clinic_roles", "becoming viewer of a tenant, own") in failed
-    assert ("staff", "insert", "user_clinic_roles", "becoming viewer of a tenant, other") in failed
-    with built.owner() as owner:
-        found = run_lint(owner, manifest=built.project.manifest, only=["members_writable"])
-    assert {finding.level for finding in found.findings} == {"error"}
+    assert count_rows(built) == 0
 
 
 def _states_without_a_key(proof: Proof) -> None:
@@ -569,75 +403,6 @@ def _states_without_a_key(proof: Proof) -> None:
     assert tried["boss", "delete", "Note", f"{REMOVED}: another's row, own tenant"] == "refuse"
     assert tried["boss", "insert", "Note", f"{REMOVED}: own row"] == "refuse"
     assert tried["boss", "select", "Tag", f"{REMOVED}: shared"] == "allow"
-
-
-def test_system_rows_and_public_rows_stay_and_shared_ones_go(database: Database, tmp_path: Path) -> None:
-    built = build_studio(database, tmp_path)
-    for proof in (_prove(built), _in_place(built)):
-        assert proof.passed
-        tried = {(cell.role, cell.command, cell.table, cell.relation): cell.got for cell in proof.cells}
-        for state in (INACTIVE_TENANT, REMOVED):
-            assert tried["potter", "select", "pots", f"{state}: shared row"] == "refuse"
-            assert tried["potter", "select", "pots", f"{state}: public row"] == "allow"
-            assert tried["potter", "select", "glazes", f"{state}: system row"] == "allow"
-            assert tried["master", "update", "glazes", f"{state}: system row"] == "refuse"
-        assert tried["potter", "select", "pots", f"{INACTIVE_LENDER}: shared row"] == "refuse"
-        assert tried["super admin", "select", "pots", f"{INACTIVE_TENANT}: other tenant"] == "allow"
-
-
-def test_where_a_membership_cannot_be_deleted_it_is_made_inactive(database: Database) -> None:
-    built = build_clinic(database)
-    with built.owner() as owner:
-        run(
-            owner,
-            "create trigger keep before delete on clinic.user_clinic_roles execute function clinic.refuse_change()",
-        )
-    proof = _in_place(built, "dashboards", "locations")
-    assert not proof.failures
-    assert not proof.untried
-    tried = {(cell.role, cell.command, cell.table, cell.relation): cell.got for cell in proof.cells}
-    # What went with the membership otherwise is still there, and not to be seen.
-    assert tried["clinic_admin", "select", "dashboards", f"{REMOVED}: own row"] == "refuse"
-    assert tried["clinic_admin", "delete", "locations", f"{REMOVED}: own tenant"] == "refuse"
-
-
-def test_a_state_that_no_value_brings_about_is_not_tried_and_says_why(database: Database) -> None:
-    built = build_clinic(database)
-    manifest = built.project.manifest
-    always = {
-        "tenant": manifest.tenant.model_copy(update={"active": "name is not null"}),
-        "membership": manifest.membership.model_copy(update={"active": "profile_id is not null"}),
-    }
-    project = replace(built.project, manifest=manifest.model_copy(update=always))
-    proof = prove(project, owner_dsn=built.owner_dsn, login_dsn=None, tables=["locations", "providers"])
-    assert not proof.failures
-    reasons = {cell.relation.partition(": ")[0]: cell.detail for cell in proof.untried}
-    assert set(reasons) == {INACTIVE_MEMBERSHIP, INACTIVE_TENANT, INACTIVE_LENDER}
-    assert (
-        reasons[INACTIVE_TENANT] == "no value was found with which name is not null does not hold for a row of clinics"
-    )
-    assert {cell.command for cell in proof.untried} == set(COMMANDS)
-
-
-def test_a_state_that_leaves_traces_is_not_tried_over_a_login(database: Database) -> None:
-    built = build_clinic(database)
-    with built.owner() as owner:
-        run(
-            owner,
-            "create table clinic.closings (clinic_id uuid references clinic.clinics (id))",
-            "create function clinic.note_closing() returns trigger language plpgsql as"
-            " $$ begin insert into clinic.closings values (new.id); return new; end $$",
-            "create trigger note_closing after update of status on clinic.clinics for each row"
-            " execute function clinic.note_closing()",
-        )
-    proof = _prove(built, "locations", "providers")
-    assert not proof.failures
-    untried = {cell.relation.partition(": ")[0]: cell.detail for cell in proof.untried}
-    assert set(untried) == {INACTIVE_TENANT, INACTIVE_LENDER}
-    assert "could no longer be removed" in untried[INACTIVE_TENANT]
-    assert _rows(built) == 0
-    # In place everything is rolled back.
-    assert not _in_place(built, "locations", "providers").untried
 
 
 # -- who may prove ----------------------------------------------------------------------------------------------------
@@ -680,7 +445,7 @@ def test_a_login_with_rights_of_its_own_is_refused_before_anything_is_made(datab
                 with pytest.raises(UnfitLogin) as caught:
                     prove(built.project, owner_dsn=built.owner_dsn, login_dsn=dsn)
                 assert said in caught.value.message
-                assert _rows(built) == 0
+                assert count_rows(built) == 0
             finally:
                 run(admin, f"reassign owned by {login} to {OWNER}", f"drop owned by {login}", f"drop role {login}")
 
@@ -701,9 +466,9 @@ def test_rows_of_a_proof_that_was_killed_are_removed_by_the_next(database: Datab
     with connect(built.owner_dsn) as owner:
         assert remove_leftovers(owner) == 0
         make_fixtures(owner, built.project, people(built.project.manifest))
-    assert _rows(built) > 100
-    assert _prove(built, "locations").passed
-    assert _rows(built) == 0
+    assert count_rows(built) > 100
+    assert prove_built(built, "locations").passed
+    assert count_rows(built) == 0
 
 
 def test_one_proof_of_a_database_runs_at_a_time(database: Database) -> None:
@@ -714,7 +479,7 @@ def test_one_proof_of_a_database_runs_at_a_time(database: Database) -> None:
         if not seen:
             seen.append(who)
             with pytest.raises(RunInProgress):
-                _prove(built, "locations")
+                prove_built(built, "locations")
 
     proof = prove(
         built.project, owner_dsn=built.owner_dsn, login_dsn=built.login_dsn, tables=["locations"], progress=during
@@ -737,7 +502,7 @@ def test_a_proof_leaves_the_applications_rows_unchanged(database: Database) -> N
             b" from clinic.clinics c, clinic.audit_log a, clinic.locations l"
         )
         before = owner.execute(digest).fetchone()
-        proof = _prove(built, "audit_log", "locations", "clinics")
+        proof = prove_built(built, "audit_log", "locations", "clinics")
         assert proof.passed
         assert owner.execute(digest).fetchone() == before
     # A row that is there already takes the place of one that could not be removed again.
@@ -752,7 +517,7 @@ def test_a_right_that_is_missing_fails_as_one_that_is_too_many(database: Databas
     built = build_clinic(database)
     with built.owner() as owner:
         run(owner, "revoke select on clinic.locations from authenticated")
-    assert ("viewer", "select", "locations", "own tenant") in _failures(_prove(built, "locations"))
+    assert ("viewer", "select", "locations", "own tenant") in failures_of(prove_built(built, "locations"))
     with built.owner() as owner:
         secure(owner, built.project)
-    assert _prove(built, "locations").passed
+    assert prove_built(built, "locations").passed

@@ -15,17 +15,9 @@ LINES, TEST_LINES = 500, 700
 PARAMETERS = 7
 
 LONGER_TESTS = {
+    "tests/integration/accounts/test_users.py": "its situations share one costly setup",
     "tests/chaos/campaign.py": "one campaign, whose actions share its state",
     "tests/chaos/source_writes.py": "one table of writes for every shape of the source",
-    "tests/integration/accounts/test_auth_schema.py": "its situations share one costly setup",
-    "tests/integration/accounts/test_users.py": "its situations share one costly setup",
-    "tests/integration/catalog/test_catalog.py": "its situations share one costly setup",
-    "tests/integration/clinic/test_clinic_schema.py": "its situations share one costly setup",
-    "tests/integration/derivation/test_transforms.py": "its situations share one costly setup",
-    "tests/integration/ids/test_id_lookup.py": "its situations share one costly setup",
-    "tests/integration/rehearse/test_rehearse.py": "its situations share one costly setup",
-    "tests/isolation/test_proof.py": "its situations share one costly setup",
-    "tests/unit/manifest/test_manifest.py": "one case for each part of the manifest",
 }
 
 MORE_PARAMETERS = {

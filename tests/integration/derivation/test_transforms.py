@@ -6,105 +6,46 @@ import decimal
 import json
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tenantry.catalog import Column, read_catalog
-from tenantry.catalog.table import TypeKind
 from tenantry.mapping import casts
 from tenantry.mapping.id_transform import IdTransform
-from tenantry.mapping.transform import Between
 from tenantry.mapping.transforms import transforms
 from tenantry.mapping.values import numbers
 from tenantry.mapping.values.texts import FALSE_WORDS, TRUE_WORDS, plain_source
-from tenantry.postgres import EmbeddedServer
-from tests.conftest import Database, fresh_database, running_server, version_parameters
+from tests.conftest import Database
+from tests.integration.derivation.transforms_world import (
+    ANY,
+    Make,
+    assert_same,
+    column,
+    computed,
+    database,
+    database_each,
+    pg_text,
+    session,
+    texts,
+    up,
+)
+
+__all__ = ["database", "database_each"]
+
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "transforms.md"
-
-ANY = settings(
-    max_examples=12,
-    deadline=None,
-    database=None,
-    phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-"""Few examples, of many values each: a value costs a row, an example a query. A failure lists the values, unshrunk."""
 
 EXACT = decimal.Context(prec=600)
 BLANKS = " \t\r\n\u00a0"
 
-Make = Callable[[str], str]
-"""From the SQL of a raw value to that of the transformed one."""
-
-
-@pytest.fixture(scope="module")
-def database(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
-    with fresh_database(running_server(servers, 18)) as made:
-        yield made
-
-
-@pytest.fixture(scope="module", params=version_parameters())
-def database_each(servers: dict[int, EmbeddedServer], request: pytest.FixtureRequest) -> Iterator[Database]:
-    """One for all tests: what they create has names of its own."""
-    with fresh_database(running_server(servers, request.param)) as made:
-        yield made
-
-
-@contextmanager
-def session(database: Database) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """A connection whose own time zone and float digits must not matter."""
-    with database.connect() as connection:
-        connection.execute("set timezone = 'Pacific/Kiritimati'")
-        yield connection
-
-
-def computed(
-    connection: psycopg.Connection[tuple[Any, ...]], make: Make, values: Sequence[object], source: str = "text"
-) -> list[Any]:
-    """What the SQL makes of each value, in one statement."""
-    expression = make("s.value").replace("%", "%%")
-    rows = connection.execute(
-        f"select {expression} from unnest(%s::text[]) with ordinality as u (value, place)"
-        f" cross join lateral (select value::{source}) as s (value) order by place".encode(),
-        [[None if value is None else str(value) for value in values]],
-    )
-    return [row[0] for row in rows]
-
-
-def assert_same(values: Iterable[object], got: Iterable[object], want: Iterable[object]) -> None:
-    wrong = [
-        f"{value!r}: got {made!r}, want {expected!r}"
-        for value, made, expected in zip(values, got, want, strict=True)
-        if made != expected or (made is None) != (expected is None)
-    ]
-    assert wrong == [], "\n".join(wrong[:20])
-
-
-def column(type_name: str, kind: TypeKind = "base", **more: Any) -> Column:
-    return Column("value", type_name, kind, **{"type_name": type_name, **more})
-
 
 TEXT = column("text")
-
-
-def up(name: str, raw: str, source: Column, target: str, zone: str = "'UTC'") -> str:
-    """What a transform makes of a value.
-
-    Args:
-        zone: SQL.
-    """
-    return transforms()[name].up(raw, Between(source, column(target), zone))
 
 
 # -- texts that could be numbers ---------------------------------------------------------------------------------------
@@ -124,20 +65,6 @@ NASTY = (
     *("12345678901234.5678%", "99999999999999.9999%", "3.4e38", "0." + "0" * 40 + "1", "16777217", "0.1", "9007199254740993"),
     *("it's 5", 'a"b', "\\5", "5\\", "$1", "null", "\n5\n", "5\n6", "1;2", "—", "😀5", "5\u0300", "\x1f5", "\x7f"),
 )  # fmt: skip
-
-digits = st.text("0123456789", min_size=1, max_size=14)
-pieces = st.tuples(
-    st.sampled_from(["", "", "", " ", "\u00a0", "\t "]),
-    st.sampled_from(["", "", "", "-", "+", "$", "-$", "$-", "$ ", "- ", "(", "($", "$(", "--", "(-", "€"]),
-    st.one_of(digits, st.builds("{:,}".format, st.integers(0, 10**15)), st.just("")),
-    st.one_of(
-        st.just(""), st.just("."), st.builds(".{}".format, digits), st.builds(".{}00".format, st.integers(0, 99))
-    ),
-    st.sampled_from(["", "", "", "%", ")", "%)", ")%", " %", "-", " ", "e5", "\u00a0", " )"]),
-).map("".join)
-pg_text = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40)
-near_numbers = st.text("0123456789.,$%()+- \t\n\u00a0eENaIf٣５", max_size=20)
-texts = st.lists(st.one_of(pieces, pieces, near_numbers, pg_text), min_size=20, max_size=150)
 
 
 def amount(text: str, *, grouped: bool) -> Decimal | None:
@@ -480,192 +407,6 @@ def test_nan_is_refused_by_types_without_it(database_each: Database) -> None:
                 made = casts.cast("s.value", column(source), column(target), (), 150000)
                 got = computed(connection, lambda _, made=made: made, ["NaN", "Infinity", "-Infinity"], source)  # type: ignore[misc]
                 assert got == [None, None, None]
-
-
-# -- dates and times ----------------------------------------------------------------------------------------------------
-
-ZONES = (
-    "UTC",
-    "America/New_York",
-    "Europe/Berlin",
-    "Asia/Kolkata",
-    "Australia/Lord_Howe",
-    "America/Phoenix",
-    "Asia/Kathmandu",
-)
-EDGES = (
-    *("2024-03-10 02:30:00", "2024-03-10 01:59:59.999999", "2024-03-10 03:00:00"),  # New York's gap
-    *("2024-11-03 01:30:00", "2024-11-03 00:59:59", "2024-11-03 02:00:00"),  # and its overlap
-    *("2024-03-31 02:30:00", "2024-10-27 02:30:00", "2024-10-06 02:15:00", "2024-04-07 01:45:00"),  # Berlin, Lord Howe
-    *("2024-03-10 00:00:00", "2024-03-10 00:00:00.000001", "2024-12-31 23:59:59.999999", "2024-02-29 04:59:59"),
-)
-moments = st.one_of(
-    st.datetimes(datetime(1970, 1, 2), datetime(2037, 12, 30)),
-    st.dates(date(1970, 1, 2), date(2037, 12, 30)).map(lambda day: datetime.combine(day, time())),
-    st.sampled_from([datetime.fromisoformat(text) for text in EDGES]),
-)
-
-
-def instant(wall: datetime, zone: str) -> datetime:
-    """In a gap the clock from before it holds, in an overlap the one after."""
-    first, second = (wall.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1))
-    offsets = first.utcoffset(), second.utcoffset()
-    assert offsets[0] is not None
-    assert offsets[1] is not None
-    return (second if offsets[0] > offsets[1] else first).astimezone(UTC)
-
-
-def test_days_and_walls_and_instants_are_those_of_the_zone(database_each: Database) -> None:
-    wall, aware, day = column("timestamp without time zone"), column("timestamp with time zone"), column("date")
-    zone = "s.value[2]"
-    stamp, stamptz, plain = "s.value[1]::timestamp", "s.value[1]::timestamptz", "s.value[1]::date"
-
-    def made(_: str) -> str:
-        return (
-            f"array[({up('local_day', stamp, wall, 'date', zone)})::text,"
-            f" ({up('local_day', stamptz, aware, 'date', zone)})::text,"
-            f" ({up('local_day', plain, day, 'date', zone)})::text,"
-            f" ({up('local_time', stamp, wall, 'timestamptz', zone)} at time zone 'UTC')::text,"
-            f" ({up('local_time', plain, day, 'timestamptz', zone)} at time zone 'UTC')::text,"
-            f" ({up('utc', stamp, wall, 'timestamptz')} at time zone 'UTC')::text,"
-            f" ({up('utc', plain, day, 'timestamptz')} at time zone 'UTC')::text,"
-            f" ({casts.cast(stamptz, aware, wall, (), 150000)})::text,"
-            f" ({casts.cast(stamp, wall, aware, (), 150000)} at time zone 'UTC')::text]"
-        )
-
-    def want(moment: datetime, name: str, session_zone: ZoneInfo) -> list[str]:
-        at_utc = moment.replace(tzinfo=UTC)
-        # A text without an offset is an instant by the session's zone: that is the test's own cast, not the transform's.
-        by_session = moment.replace(tzinfo=session_zone)
-        return [
-            str(moment.date() if moment.time() == time() else at_utc.astimezone(ZoneInfo(name)).date()),
-            str(by_session.astimezone(ZoneInfo(name)).date()),
-            str(moment.date()),
-            shown(instant(moment, name)),
-            shown(instant(datetime.combine(moment.date(), time()), name)),
-            shown(at_utc),
-            shown(datetime.combine(moment.date(), time())),
-            shown(by_session.astimezone(UTC)),
-            shown(at_utc),
-        ]
-
-    def shown(moment: datetime) -> str:
-        text = moment.replace(tzinfo=None).isoformat(" ")
-        return text.rstrip("0") if "." in text else text
-
-    with session(database_each) as connection:
-        here = ZoneInfo("Pacific/Kiritimati")
-
-        @ANY
-        @given(st.lists(st.tuples(moments, st.sampled_from(ZONES)), min_size=20, max_size=150))
-        def holds(values: list[tuple[datetime, str]]) -> None:
-            sent = ["{" + f'"{moment.isoformat(" ")}","{name}"' + "}" for moment, name in values]
-            assert_same(values, computed(connection, made, sent, "text[]"), [want(m, z, here) for m, z in values])
-
-        holds()
-
-
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
-def test_the_ends_of_time_are_carried(database_each: Database, zone: str) -> None:
-    values = [
-        "infinity",
-        "-infinity",
-        "0001-01-01 00:00:00",
-        "0001-01-02 12:00:00",
-        "9999-12-31 00:00:00",
-        "9999-12-30 12:00:00",
-    ]
-    wall = column("timestamp without time zone")
-    with session(database_each) as connection:
-        got = computed(
-            connection,
-            lambda raw: f"({up('local_day', raw, wall, 'date', repr(zone))})::text",
-            values,
-            "timestamp",
-        )
-        assert got == ["infinity", "-infinity", "0001-01-01", "0001-01-02", "9999-12-31", "9999-12-30"]
-        for make in (
-            up("utc", "s.value", wall, "timestamptz"),
-            up("local_time", "s.value", wall, "timestamptz", repr(zone)),
-        ):
-            sql = f"({make} at time zone '{zone}')::text"
-            got = computed(connection, lambda _, sql=sql: sql, values, "timestamp")  # type: ignore[misc]
-            assert got[:2] == ["infinity", "-infinity"]
-            assert all(text is not None for text in got)
-
-
-def test_texts_become_dates_and_times_in_iso_form_alone(database_each: Database) -> None:
-    days = st.one_of(
-        # Python's calendar ends with the years 1 and 9999, also for an instant with an offset.
-        st.dates(date(2, 1, 1), date(9998, 12, 31)).map(date.isoformat),
-        st.builds("{:04}-{:02}-{:02}".format, st.integers(2, 9998), st.integers(0, 13), st.integers(0, 32)),
-        st.sampled_from(["2024-02-29", "2023-02-29", "1900-02-29", "2000-02-29", "0000-01-01", "0004-02-29", "2024-2-9", "today",
-                         "now", "infinity", "01/02/2024", "20240102", "2024-01-02 BC", " 2024-01-02", "２024-01-02"]),
-    )  # fmt: skip
-    clocks = st.one_of(
-        st.times().map(time.isoformat),
-        st.builds("{:02}:{:02}:{:02}".format, st.integers(0, 25), st.integers(0, 61), st.integers(0, 61)),
-        st.sampled_from(["12:30", "24:00", "12:30:00.1234567", "12:30:00.1230000", "12", "12:30 PM", "12:30:00."]),
-    )
-    values = st.one_of(
-        days, clocks, pg_text,
-        st.builds("{}{}{}{}".format, days, st.sampled_from([" ", "T", "  ", ""]), clocks,
-                  st.sampled_from(["", "", "Z", "+02", "-05:30", "+0530", "+16", " UTC", "+2"])),
-    )  # fmt: skip
-    names = ("date", "time without time zone", "timestamp without time zone", "timestamp with time zone")
-
-    def made(raw: str) -> str:
-        texts = [f"({casts.cast(raw, column('text'), column(name), (), 150000)})" for name in names]
-        return f"array[{texts[0]}::text, {texts[1]}::text, {texts[2]}::text, ({texts[3]} at time zone 'UTC')::text]"
-
-    with session(database_each) as connection:
-
-        @ANY
-        @given(st.lists(values, min_size=20, max_size=150))
-        def holds(sent: list[str]) -> None:
-            assert_same(sent, computed(connection, made, sent), map(want_moments, sent))
-
-        holds()
-
-
-CLOCK = r"\d\d:\d\d(:\d\d(\.\d{1,6}0*)?)?"
-
-
-def want_moments(text: str) -> list[str | None]:
-    """By Python's own reader of ISO 8601, for texts of the four shapes."""
-
-    def read(shape: str, offset: bool | None) -> datetime | None:
-        found = re.fullmatch(shape, text, re.ASCII)
-        if found is None:
-            return None
-        given = text if ":" in text else text + " 00:00"
-        given = re.sub(r"(\.\d{6})\d+", r"\1", given)
-        given = given if re.match(r"\d{4}-", given) else "2000-01-01 " + given
-        try:
-            made = datetime.fromisoformat(given)
-        except ValueError:
-            return None
-        if offset and abs(made.utcoffset() or timedelta()) >= timedelta(hours=15):
-            return None
-        return made.astimezone(UTC).replace(tzinfo=None) if offset else made
-
-    def shown(moment: datetime | None) -> str | None:
-        if moment is None:
-            return None
-        made = moment.isoformat(" ")
-        return made.rstrip("0") if "." in made else made
-
-    day = read(r"\d{4}-\d\d-\d\d", None)
-    clock = read(CLOCK, None)
-    clock_text = shown(clock)
-    wall = read(rf"\d{{4}}-\d\d-\d\d([T ]{CLOCK})?", None)
-    aware = read(rf"\d{{4}}-\d\d-\d\d[T ]{CLOCK}(Z|[-+]\d\d(:?\d\d)?)", True)
-    return [
-        None if day is None else str(day.date()),
-        clock_text and clock_text.split(" ")[1],
-        shown(wall),
-        shown(aware),
-    ]
 
 
 # -- what a server alone can read ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tenantry.derivation.ids import constant_tenant, derive_id
-from tests.unit.manifest.test_manifest import MANIFEST, problems, resolved
+from tests.unit.manifest.manifest_case import MANIFEST, problems, resolved
 
 ONE = (
     MANIFEST.replace('active = "is_open"', 'constant = { name = "One" }')
