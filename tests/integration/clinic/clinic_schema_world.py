@@ -30,7 +30,7 @@ SURROUNDINGS: LiteralString = """
 """
 
 
-def _role(admin: Connection, name: str) -> None:
+def make_role(admin: Connection, name: str) -> None:
     """Roles belong to the cluster, which tests share: another one may make it in the same moment."""
     try:
         admin.execute(sql.SQL("create role {} login").format(sql.Identifier(name)))
@@ -38,10 +38,11 @@ def _role(admin: Connection, name: str) -> None:
         return
 
 
-def _load(database: Database) -> None:
+def load_schema(database: Database) -> None:
     with database.connect() as admin:
-        _role(admin, OWNER)
-        _role(admin, CLIENT)
+        make_role(admin, OWNER)
+        make_role(admin, CLIENT)
+        make_role(admin, "authenticated")  # whose members the audit columns name as authors
         admin.execute(SURROUNDINGS)
         admin.execute(
             sql.SQL(
@@ -64,7 +65,7 @@ def _load(database: Database) -> None:
 def database(servers: dict[int, EmbeddedServer]) -> Iterator[Database]:
     """A database with the schema, on PostgreSQL 18: a clone of one that is loaded once."""
     server = running_server(servers, 18)
-    with fresh_database(server, shared_template(server, "clinic_schema_alone", _load)) as made:
+    with fresh_database(server, shared_template(server, "clinic_schema_alone", load_schema)) as made:
         yield made
 
 
@@ -76,18 +77,18 @@ def owner(database: Database) -> Iterator[Connection]:
         yield connection
 
 
-def _names(connection: Connection, query: LiteralString) -> list[object]:
+def names_of(connection: Connection, query: LiteralString) -> list[object]:
     return [row[0] for row in connection.execute(query)]
 
 
-def _one(connection: Connection, query: LiteralString, *values: object) -> tuple[object, ...]:
+def one_row(connection: Connection, query: LiteralString, *values: object) -> tuple[object, ...]:
     row = connection.execute(query, values).fetchone()
     assert row is not None
     return row
 
 
-def _clinic(connection: Connection, legacy_id: str | None = None) -> UUID:
-    made = _one(
+def insert_clinic(connection: Connection, legacy_id: str | None = None) -> UUID:
+    made = one_row(
         connection,
         "insert into clinics (legacy_id, name, location, time_zone)"
         " values (%s, 'Fernhill', 'Fernhill', 'America/Chicago') returning id",
@@ -97,16 +98,16 @@ def _clinic(connection: Connection, legacy_id: str | None = None) -> UUID:
     return made
 
 
-def _metric(connection: Connection) -> object:
-    return _one(
+def insert_metric(connection: Connection) -> object:
+    return one_row(
         connection,
         "insert into metric_definitions (name, description, data_type, category)"
         " values ('Production', 'All of it', 'currency', 'financial') returning id",
     )[0]
 
 
-def _provider(connection: Connection, clinic: UUID) -> object:
-    return _one(
+def insert_provider(connection: Connection, clinic: UUID) -> object:
+    return one_row(
         connection,
         "insert into providers (clinic_id, name, provider_type) values (%s, 'Ada Quill', 'dentist') returning id",
         clinic,

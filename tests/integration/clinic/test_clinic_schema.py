@@ -15,15 +15,16 @@ from tests.conftest import Database
 from tests.integration.clinic.clinic_schema_world import (
     OWNER,
     Connection,
-    _clinic,
-    _load,
-    _metric,
-    _names,
-    _provider,
+    database,
+    insert_clinic,
+    insert_metric,
+    insert_provider,
+    load_schema,
+    names_of,
     owner,
 )
 
-__all__ = ["owner"]
+__all__ = ["database", "owner"]
 
 
 TABLES_WITHOUT_CLINIC = {"clinics", "profiles", "metric_definitions", "system_goal_templates", "system_settings"}
@@ -58,7 +59,7 @@ FOREIGN_KEYS: LiteralString = """
 
 
 def test_the_files_load_on_every_supported_version_by_a_role_that_only_owns_the_schema(database_each: Database) -> None:
-    _load(database_each)
+    load_schema(database_each)
     with database_each.connect() as admin:
         strangers = admin.execute(
             "select relname from pg_class where relnamespace = 'clinic'::regnamespace and relowner <> %s::regrole",
@@ -68,7 +69,7 @@ def test_the_files_load_on_every_supported_version_by_a_role_that_only_owns_the_
 
 
 def test_the_tables_without_a_clinic_are_just_these(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         "select c.relname::text from pg_class as c where c.relnamespace = 'clinic'::regnamespace and c.relkind = 'r'"
         " and not exists (select from pg_attribute as a where a.attrelid = c.oid and a.attname = 'clinic_id')",
@@ -80,7 +81,7 @@ def test_the_tables_without_a_clinic_are_just_these(owner: Connection) -> None:
 
 
 def test_clinic_id_is_never_null_in_any_tenant_table(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         "select t.name from (" + TENANT_TABLES + ") as t"
         " join pg_attribute as a on a.attrelid = t.oid and a.attname = 'clinic_id' where not a.attnotnull",
@@ -98,7 +99,7 @@ def test_the_primary_key_of_every_tenant_table_is_clinic_id_and_id(owner: Connec
 
 
 def test_clinic_id_comes_first_in_unique_keys_of_tenant_tables(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         "select i.indexrelid::regclass::text from (" + TENANT_TABLES + ") as t"
         " join pg_index as i on i.indrelid = t.oid and i.indisunique"
@@ -118,7 +119,7 @@ def test_every_foreign_key_between_tenant_tables_holds_clinic_id_first_on_both_s
 
 
 def test_every_tenant_table_references_its_clinic(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         "select t.name from (" + TENANT_TABLES + ") as t where not exists (select from (" + FOREIGN_KEYS + ") as f"
         " where f.conrelid = t.oid and f.confrelid = 'clinics'::regclass and f.columns = '{clinic_id}')",
@@ -127,7 +128,7 @@ def test_every_tenant_table_references_its_clinic(owner: Connection) -> None:
 
 
 def test_no_table_with_a_clinic_is_referenced_by_one_without(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         "select f.name from (" + FOREIGN_KEYS + ") as f"
         " where f.confrelid in (select oid from (" + TENANT_TABLES + ") as t)"
@@ -137,8 +138,8 @@ def test_no_table_with_a_clinic_is_referenced_by_one_without(owner: Connection) 
 
 
 def test_a_row_cannot_reference_a_row_of_another_clinic(owner: Connection) -> None:
-    here, there, metric = _clinic(owner), _clinic(owner), _metric(owner)
-    stranger = _provider(owner, there)
+    here, there, metric = insert_clinic(owner), insert_clinic(owner), insert_metric(owner)
+    stranger = insert_provider(owner, there)
     with pytest.raises(errors.ForeignKeyViolation):
         owner.execute(
             "insert into metric_values (clinic_id, metric_definition_id, provider_id, date, value, source_type)"
@@ -151,7 +152,7 @@ def test_a_row_cannot_reference_a_row_of_another_clinic(owner: Connection) -> No
 
 
 def test_every_foreign_key_can_wait_for_the_commit(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         "select f.name from (" + FOREIGN_KEYS + ") as f where not f.condeferrable or f.confdeltype = 'r'",
     )
@@ -159,11 +160,11 @@ def test_every_foreign_key_can_wait_for_the_commit(owner: Connection) -> None:
 
 
 def test_no_foreign_key_acts_on_update(owner: Connection) -> None:
-    assert _names(owner, "select f.name from (" + FOREIGN_KEYS + ") as f where f.confupdtype <> 'a'") == []
+    assert names_of(owner, "select f.name from (" + FOREIGN_KEYS + ") as f where f.confupdtype <> 'a'") == []
 
 
 def test_set_null_never_nulls_the_clinic_and_only_what_may_be_null(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         "select f.name from (" + FOREIGN_KEYS + ") as f"
         " join pg_attribute as a on a.attrelid = f.conrelid"
@@ -174,8 +175,8 @@ def test_set_null_never_nulls_the_clinic_and_only_what_may_be_null(owner: Connec
 
 
 def test_a_deleted_provider_leaves_their_goals_to_the_clinic(owner: Connection) -> None:
-    clinic, metric = _clinic(owner), _metric(owner)
-    provider = _provider(owner, clinic)
+    clinic, metric = insert_clinic(owner), insert_metric(owner)
+    provider = insert_provider(owner, clinic)
     owner.execute(
         "insert into goals"
         " (clinic_id, metric_definition_id, provider_id, time_period, start_date, end_date, target_value)"
@@ -187,8 +188,8 @@ def test_a_deleted_provider_leaves_their_goals_to_the_clinic(owner: Connection) 
 
 
 def test_a_clinic_may_go_before_its_rows_within_one_transaction_and_not_alone(owner: Connection) -> None:
-    clinic = _clinic(owner)
-    _provider(owner, clinic)
+    clinic = insert_clinic(owner)
+    insert_provider(owner, clinic)
     with pytest.raises(errors.ForeignKeyViolation):
         owner.execute("delete from clinics")
     with owner.transaction():
@@ -199,7 +200,7 @@ def test_a_clinic_may_go_before_its_rows_within_one_transaction_and_not_alone(ow
 
 
 def test_every_foreign_key_is_covered_by_an_index(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         "select f.name from (" + FOREIGN_KEYS + ") as f where not exists ("
         "  select from pg_index as i where i.indrelid = f.conrelid and i.indpred is null"
@@ -228,7 +229,7 @@ def test_no_index_is_the_beginning_of_another(owner: Connection) -> None:
 
 
 def test_every_constraint_is_named_for_its_table_and_kind(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         """
         select k.conname::text
@@ -247,12 +248,12 @@ def test_every_constraint_is_named_for_its_table_and_kind(owner: Connection) -> 
 
 
 def test_the_files_grant_nothing_and_make_no_policies(owner: Connection) -> None:
-    relations = _names(
+    relations = names_of(
         owner,
         "select relname::text from pg_class where relnamespace = 'clinic'::regnamespace"
         " and (relacl is not null or relrowsecurity)",
     )
-    functions = _names(
+    functions = names_of(
         owner,
         "select proname::text from pg_proc where pronamespace = 'clinic'::regnamespace"
         " and (proacl is not null or prosecdef)",
@@ -261,7 +262,7 @@ def test_the_files_grant_nothing_and_make_no_policies(owner: Connection) -> None
 
 
 def test_every_function_has_a_fixed_search_path(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         "select proname::text from pg_proc where pronamespace = 'clinic'::regnamespace"
         " and proconfig is distinct from '{\"search_path=pg_catalog, pg_temp\"}'",
@@ -270,7 +271,7 @@ def test_every_function_has_a_fixed_search_path(owner: Connection) -> None:
 
 
 def test_every_view_reads_with_the_rights_of_its_reader(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         "select relname::text from pg_class where relnamespace = 'clinic'::regnamespace and relkind in ('v', 'm')"
         " and not coalesce(reloptions @> '{security_invoker=true}', false)",
@@ -282,7 +283,7 @@ def test_every_view_reads_with_the_rights_of_its_reader(owner: Connection) -> No
 
 
 def test_every_table_column_type_and_function_has_a_comment(owner: Connection) -> None:
-    got = _names(
+    got = names_of(
         owner,
         """
         select c.relname::text

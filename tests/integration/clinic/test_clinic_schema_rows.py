@@ -13,12 +13,12 @@ from tests.conftest import Database
 from tests.integration.clinic.clinic_schema_world import (
     CLIENT,
     Connection,
-    _clinic,
-    _metric,
-    _names,
-    _one,
-    _provider,
     database,
+    insert_clinic,
+    insert_metric,
+    insert_provider,
+    names_of,
+    one_row,
     owner,
 )
 
@@ -77,7 +77,7 @@ def test_every_table_but_the_audit_log_has_the_audit_columns_and_their_trigger(o
 def test_a_row_states_who_made_it_whatever_the_insert_says(client: Connection) -> None:
     somebody, another = uuid4(), uuid4()
     _as(client, somebody)
-    got = _one(
+    got = one_row(
         client,
         "insert into metric_definitions"
         " (name, description, data_type, category, created_by, created_at, updated_by, updated_at)"
@@ -92,21 +92,21 @@ def test_a_row_states_who_made_it_whatever_the_insert_says(client: Connection) -
 def test_created_by_cannot_be_forged_by_an_update(client: Connection) -> None:
     author, editor, forged = uuid4(), uuid4(), uuid4()
     _as(client, author)
-    _metric(client)
-    before = _one(client, "select created_at from metric_definitions")
+    insert_metric(client)
+    before = one_row(client, "select created_at from metric_definitions")
     _as(client, editor)
     client.execute(
         "update metric_definitions set name = 'New', created_by = %s, created_at = '1999-01-01', updated_by = %s",
         [forged, forged],
     )
-    assert _one(client, "select created_by, updated_by from metric_definitions") == (author, editor)
-    assert _one(client, "select created_at from metric_definitions") == before
-    assert _one(client, "select updated_at > created_at from metric_definitions") == (True,)
+    assert one_row(client, "select created_by, updated_by from metric_definitions") == (author, editor)
+    assert one_row(client, "select created_at from metric_definitions") == before
+    assert one_row(client, "select updated_at > created_at from metric_definitions") == (True,)
 
 
 def test_a_client_without_a_person_in_context_cannot_claim_one(client: Connection) -> None:
     forged = uuid4()
-    got = _one(
+    got = one_row(
         client,
         "insert into metric_definitions (name, description, data_type, category, created_by, updated_by)"
         " values ('Production', '', 'currency', 'financial', %s, %s) returning created_by, updated_by",
@@ -118,14 +118,14 @@ def test_a_client_without_a_person_in_context_cannot_claim_one(client: Connectio
 
 def test_a_person_in_context_is_stamped_even_in_a_session_of_the_owner(owner: Connection) -> None:
     _as(owner, somebody := uuid4())
-    _metric(owner)
+    insert_metric(owner)
     owner.execute("update metric_definitions set created_by = null, updated_by = null")
-    assert _one(owner, "select created_by, updated_by from metric_definitions") == (somebody, somebody)
+    assert one_row(owner, "select created_by, updated_by from metric_definitions") == (somebody, somebody)
 
 
 def test_a_migration_keeps_times_and_authors(owner: Connection) -> None:
     author, editor = uuid4(), uuid4()
-    want = _one(
+    want = one_row(
         owner,
         "insert into metric_definitions"
         " (name, description, data_type, category, created_by, updated_by, created_at, updated_at)"
@@ -136,7 +136,7 @@ def test_a_migration_keeps_times_and_authors(owner: Connection) -> None:
         editor,
     )
     owner.execute("update metric_definitions set name = 'Replayed'")
-    got = _one(owner, "select created_by, updated_by, created_at::text, updated_at::text from metric_definitions")
+    got = one_row(owner, "select created_by, updated_by, created_at::text, updated_at::text from metric_definitions")
     assert got == want
     assert got[:2] == (author, editor)
 
@@ -145,14 +145,14 @@ def test_a_migration_keeps_times_and_authors(owner: Connection) -> None:
 
 
 def test_the_tables_that_come_from_a_source_keep_the_old_id_once_each(owner: Connection) -> None:
-    required = _names(
+    required = names_of(
         owner,
         "select c.relname::text from pg_class as c join pg_attribute as a on a.attrelid = c.oid"
         " where c.relnamespace = 'clinic'::regnamespace and c.relkind = 'r'"
         "   and a.attname = 'legacy_id' and a.attnotnull"
         "   and exists (select from pg_trigger as t where t.tgrelid = c.oid and t.tgname = 'set_legacy_id')",
     )
-    unique = _names(
+    unique = names_of(
         owner,
         "select c.relname::text from pg_constraint as k join pg_class as c on c.oid = k.conrelid"
         " where k.connamespace = 'clinic'::regnamespace and k.contype = 'u'"
@@ -163,15 +163,15 @@ def test_the_tables_that_come_from_a_source_keep_the_old_id_once_each(owner: Con
 
 
 def test_a_target_native_row_gets_its_own_id_as_legacy_id(client: Connection) -> None:
-    clinic = _clinic(client)
-    provider = _provider(client, clinic)
-    assert _one(client, "select legacy_id from clinics") == (str(clinic),)
-    assert _one(client, "select legacy_id from providers") == (str(provider),)
+    clinic = insert_clinic(client)
+    provider = insert_provider(client, clinic)
+    assert one_row(client, "select legacy_id from clinics") == (str(clinic),)
+    assert one_row(client, "select legacy_id from providers") == (str(provider),)
 
 
 def test_a_row_from_the_source_keeps_its_legacy_id(owner: Connection) -> None:
-    _clinic(owner, "cln1234")
-    assert _one(owner, "select legacy_id from clinics") == ("cln1234",)
+    insert_clinic(owner, "cln1234")
+    assert one_row(owner, "select legacy_id from clinics") == ("cln1234",)
 
 
 # ── the audit log
@@ -181,14 +181,14 @@ def test_a_row_from_the_source_keeps_its_legacy_id(owner: Connection) -> None:
     "statement", ["update audit_log set changes = '{}'", "delete from audit_log", "truncate audit_log"]
 )
 def test_the_audit_log_refuses_every_change_even_by_its_owner(owner: Connection, statement: LiteralString) -> None:
-    clinic = _clinic(owner)
+    clinic = insert_clinic(owner)
     owner.execute(
         "insert into audit_log (clinic_id, action, table_name, row_id) values (%s, 'insert', 'clinics', %s)",
         [clinic, clinic],
     )
     with pytest.raises(errors.InsufficientPrivilege):
         owner.execute(statement)
-    assert _one(owner, "select count(*) from audit_log") == (1,)
+    assert one_row(owner, "select count(*) from audit_log") == (1,)
 
 
 # ── checks
@@ -270,7 +270,7 @@ def test_the_audit_log_refuses_every_change_even_by_its_owner(owner: Connection,
 def test_a_bad_row_is_refused_by_the_check_that_says_why(
     owner: Connection, constraint: str, statement: LiteralString
 ) -> None:
-    values = {"clinic": _clinic(owner), "metric": _metric(owner)}
+    values = {"clinic": insert_clinic(owner), "metric": insert_metric(owner)}
     with pytest.raises(errors.CheckViolation) as caught:
         owner.execute(statement, values)
     assert caught.value.diag.constraint_name == constraint
@@ -286,7 +286,7 @@ def test_a_day_has_one_value_for_a_clinic_metric_provider_and_source(owner: Conn
         "insert into metric_values (clinic_id, metric_definition_id, date, value, source_type)"
         " values (%s, %s, '2024-03-01', 1, %s)"
     )
-    clinic, metric = _clinic(owner), _metric(owner)
+    clinic, metric = insert_clinic(owner), insert_metric(owner)
     owner.execute(statement, [clinic, metric, "form"])
     owner.execute(statement, [clinic, metric, "spreadsheet"])
     with pytest.raises(errors.UniqueViolation) as caught:
@@ -295,7 +295,7 @@ def test_a_day_has_one_value_for_a_clinic_metric_provider_and_source(owner: Conn
 
 
 def test_money_may_be_negative_and_a_value_missing(owner: Connection) -> None:
-    clinic, metric = _clinic(owner), _metric(owner)
+    clinic, metric = insert_clinic(owner), insert_metric(owner)
     owner.execute(
         "insert into financial_metrics (clinic_id, date, financial_type, category, amount)"
         " values (%s, '2024-03-01', 'production', 'general', -459.08)",
@@ -306,11 +306,11 @@ def test_money_may_be_negative_and_a_value_missing(owner: Connection) -> None:
         " values (%s, %s, '2024-03-01', null, 'form')",
         [clinic, metric],
     )
-    assert _one(owner, "select count(*) from metric_values where value is null") == (1,)
+    assert one_row(owner, "select count(*) from metric_values where value is null") == (1,)
 
 
 def test_a_rate_with_a_zero_denominator_is_undefined(owner: Connection) -> None:
-    clinic = _clinic(owner)
+    clinic = insert_clinic(owner)
     got = owner.execute(
         "insert into call_metrics (clinic_id, date, call_type, total_count, scheduled_count) values"
         " (%(c)s, '2024-03-01', 'new_patient', 0, 0), (%(c)s, '2024-03-02', 'new_patient', 8, 6),"
@@ -321,12 +321,12 @@ def test_a_rate_with_a_zero_denominator_is_undefined(owner: Connection) -> None:
 
 
 def test_roles_rise_from_viewer_to_clinic_admin(owner: Connection) -> None:
-    got = _one(owner, "select enum_range(null::clinic_role)::text[]")[0]
+    got = one_row(owner, "select enum_range(null::clinic_role)::text[]")[0]
     assert got == ["viewer", "staff", "provider", "clinic_admin"]
 
 
 def test_goal_templates_of_a_clinic_and_shared_ones_are_read_together(owner: Connection) -> None:
-    clinic, metric = _clinic(owner), _metric(owner)
+    clinic, metric = insert_clinic(owner), insert_metric(owner)
     owner.execute(
         "insert into goal_templates (clinic_id, name, metric_definition_id, time_period, formula)"
         " values (%s, 'Ours', %s, 'monthly', 'previous period')",
