@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import uvicorn
 from joserfc import jwt
+from starlette.types import ASGIApp
 
 from tenantry.auth.keys import FixedKeys, SigningKeys, new_key
 from tenantry.auth.passwords import Passwords
@@ -149,13 +150,16 @@ def studio(dsn: str, **values: str) -> Iterator[Studio]:
         yield Studio(client, server, outbox)
 
 
+def serving(server: SignInServer, listening: socket.socket | None = None) -> AbstractContextManager[str]:
+    """Serve a sign-in server; see serving_app()."""
+    return serving_app(sign_in_app(server), listening)
+
+
 @contextmanager
-def serving(server: SignInServer, listening: socket.socket | None = None) -> Iterator[str]:
+def serving_app(served: ASGIApp, listening: socket.socket | None = None) -> Iterator[str]:
     """Serve over HTTP on a bound socket or a free port of this machine; return the address."""
     running = uvicorn.Server(
-        uvicorn.Config(
-            sign_in_app(server), port=0, log_level="warning", lifespan="on", access_log=False, proxy_headers=False
-        )
+        uvicorn.Config(served, port=0, log_level="warning", lifespan="on", access_log=False, proxy_headers=False)
     )
     thread = threading.Thread(target=running.run, args=[[listening] if listening else None], daemon=True)
     thread.start()

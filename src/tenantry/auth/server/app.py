@@ -39,6 +39,8 @@ _HEADERS = [
     # Supabase's gateway, which reads this header, allows it itself; here there is none between browser and server.
     "apikey",
 ]
+SWEEP_SECONDS = 300
+_SWEEPS = ("limits.sweep", "limits.sweep_flows", "limits.sweep_challenges", "limits.sweep_sessions")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -147,13 +149,19 @@ async def _any_failure(request: Request, problem: Exception) -> Response:
 
 
 async def _sweep(server: SignInServer) -> None:
-    """Remove limits that no longer count, now and then; several processes may do so at once."""
+    """Remove what no longer counts, now and then; several processes may do so at once."""
     while True:
-        await asyncio.sleep(300)
+        await asyncio.sleep(SWEEP_SECONDS)
+        await sweep(server)
+
+
+async def sweep(server: SignInServer) -> None:
+    """Remove limits without effect, flows and challenges that are over, and sessions that ended a week ago."""
+    for name in _SWEEPS:
         try:
-            await server.database.one("limits.sweep")
+            await server.database.one(name)
         except (psycopg.Error, PoolTimeout, TooManyRequests) as problem:
-            _log.warning("limits were not swept: %s", type(problem).__name__)
+            _log.warning("%s failed: %s", name, type(problem).__name__)
 
 
-__all__ = ["sign_in_app"]
+__all__ = ["sign_in_app", "sweep"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -121,7 +122,9 @@ def serve(values: Mapping[str, str], listening: socket.socket) -> None:
         timeout_graceful_shutdown=15,
         limit_concurrency=2000,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    # The server ends as it was told to, and then sends the signal once more.
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 __all__ = ["application", "bound_socket", "build", "check_database", "keys_of", "outbox_of", "serve"]

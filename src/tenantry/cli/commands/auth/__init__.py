@@ -10,8 +10,8 @@ GROUP = Group(
     help="""
 Serve sign-in with the contract of Supabase Auth, for a laptop, CI, or a server room without a Supabase.
 
-**init** prepares a database: schema `auth`, a login, a signing key, settings. **keys** rotates signing keys, **users** is for
-administrators, and **mail** catches mails in development. **handover** hands the accounts over to a real Supabase Auth server.
+**init** prepares a database: schema `auth`, a login, a signing key, settings. **serve** is the server. **keys** rotates signing keys,
+**users** is for administrators, and **mail** catches mails in development. **handover** hands the accounts over to a real Supabase Auth server.
 Everything here but the handover needs `pip install 'tenantry[auth]'`.
 """,
 )
