@@ -42,6 +42,26 @@ def _ask_about_nesting(work: Drafting) -> None:
             )  # fmt: skip
 
 
+def _ask_about_rows_without_tenant(work: Drafting) -> None:
+    """Ask about rows that no path leads to a tenant, such as a list that every tenant gets beside its own entries."""
+    if work.constant or work.person or work.values:
+        return
+    for known in work.survey.tables:
+        rows = max((path.rows for path in known.paths), default=0)
+        lost = rows - sum(path.reached for path in known.paths)
+        if known.name in work.scoped and 0 < lost < rows:
+            work.out.questions.append(
+                Question(
+                    work.target_of[known.name], "Whose are the rows that no path leads to a tenant?",
+                    (f"{lost} of {rows} sampled rows reach no tenant",),
+                    "They are quarantined, with the rows that name them.",
+                    ("If every tenant reads them, such as built-in entries: a table of their own for them in the target's files, with"
+                     ' access = "shared", and a condition in both tables: where = "s.<column> is null".',
+                     "Name another path, or write their tenant into the source."), 7,
+                )
+            )  # fmt: skip
+
+
 def ask_the_rest(work: Drafting) -> None:
     """Add the questions that no single column raises."""
     out, survey = work.out, work.survey
@@ -82,6 +102,7 @@ def ask_the_rest(work: Drafting) -> None:
                      'access = "shared", if every signed-in user may read them.'), 7,
                 )
             )  # fmt: skip
+    _ask_about_rows_without_tenant(work)
     for known in survey.tables:
         bad = [path for path in known.paths if path.disagree]
         if bad:

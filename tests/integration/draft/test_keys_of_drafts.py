@@ -148,6 +148,7 @@ THROUGH_PROJECTS = """
 create table firms (id text primary key, title text not null, crm_firm_id text);
 create table people (id text primary key, mail text not null unique, firm text not null references firms, secret text);
 create table projects (id text primary key, firm text not null references firms);
+create table models (id text primary key, project text references projects);
 create table sets (id text not null, project text not null references projects, primary key (id, project));
 create table items (id text primary key, set text not null, project text not null,
     foreign key (set, project) references sets on delete cascade);
@@ -155,6 +156,7 @@ create index items_by_project on items (project, set);
 insert into firms select 'f' || n, 'Firm', 'north hall ' || n from generate_series(1, 2) n;
 insert into people values ('u1', 'u1@example.org', 'f1', 'x'), ('u2', 'u2@example.org', 'f2', 'x');
 insert into projects select 'p' || n, 'f' || 1 + n % 2 from generate_series(1, 8) n;
+insert into models select 'm' || n, case when n > 5 then 'p' || 1 + n % 8 end from generate_series(1, 20) n;
 insert into sets select 's' || n, 'p' || 1 + n % 8 from generate_series(1, 40) n;
 insert into items select 'i' || n, 's' || n, 'p' || 1 + n % 8 from generate_series(1, 40) n;
 """
@@ -167,5 +169,8 @@ def test_each_column_of_a_key_of_several_columns_keeps_its_meaning(servers: dict
     references = draft.files["schema/30_references.sql"]
     assert "alter table items add foreign key (firm, set) references sets (firm, id) on delete cascade" in references
     assert "alter table items add foreign key (firm, project) references projects (firm, id)" in references
+    assert [each.evidence for each in draft.questions if each.about == "models"] == [
+        ("5 of 20 sampled rows reach no tenant",)
+    ]
     # Texts of several words are no ids, whatever the column is called.
     assert "crm_firm_id" not in section(draft, "firms")

@@ -7,6 +7,10 @@ from tenantry.analyze.rule import AnalysisRule, Case
 from tenantry.analyze.schemas import target_columns
 from tenantry.catalog import Index
 from tenantry.mapping import Mapping, Project
+from tenantry.mapping.project import ROW_ID
+
+_EQUALITY = ("btree", "hash")
+"""Methods that find equal values."""
 
 
 class IndexLeftBehind(AnalysisRule):
@@ -39,9 +43,11 @@ def _missing(project: Project, mapping: Mapping, index: Index) -> bool:
         return False
     tenant = project.manifest.tenant.column
     made = [rest for names in made if (rest := names - {tenant})]
+    if index.method in _EQUALITY and any(ROW_ID in names for names in made):
+        return False  # the row's key finds it
     for other in mapping.target.indexes:
         names = [name for name in other.columns if name != tenant][: len(made)]
         serves = len(names) == len(made) and all(name in options for name, options in zip(names, made, strict=True))
-        if other.method == index.method and serves:
+        if other.method in (index.method, *(["btree"] if index.method in _EQUALITY else [])) and serves:
             return False
     return True
