@@ -49,6 +49,8 @@ ODD = (
     "S", "User", "x" * 63,
 )  # fmt: skip
 PER_TABLE = 75
+PAUSE = ("--max-write-pause", "8")
+"""It is names that are tried here, and so many columns take their time on a busy machine."""
 
 
 @cache
@@ -178,7 +180,7 @@ def test_a_schema_of_our_own_words_goes_there_and_back_and_there_again(small: Ma
     made.run("verify", "--repair", code=0)
 
     before = {each.name: made.rows(f"select to_jsonb(s.*) from {ident(each.name)} s order by 1") for each in tables}
-    made.cut_over()
+    made.run("cutover", *PAUSE, code=0)
     for each in tables:
         table = f"app.{ident(each.name)}"
         texts = [ident(each.columns[i]) for kind in ("trim", "text", "required") for i in each.kinds(kind)]
@@ -186,7 +188,7 @@ def test_a_schema_of_our_own_words_goes_there_and_back_and_there_again(small: Ma
             f"update {table} set {', '.join(f'{name} = $word$new$word$' for name in texts)} where legacy_id like '%one%'",
             f"delete from {table} where legacy_id like '%four%'",
         )
-    made.roll_back()
+    made.roll_back(*PAUSE)
     for each in tables:
         after = made.rows(f"select to_jsonb(s.*) from {ident(each.name)} s order by 1")
         texts = [each.columns[i] for kind in ("trim", "text", "required") for i in each.kinds(kind)]
@@ -196,7 +198,7 @@ def test_a_schema_of_our_own_words_goes_there_and_back_and_there_again(small: Ma
             if row[each.key[0]] != "four"
         ]
         assert sorted(map(repr, wanted)) == sorted(repr(row) for (row,) in after), each.name
-    made.cut_over()
+    made.run("cutover", *PAUSE, code=0)
     for each in tables:
         column = ident(each.columns[each.kinds("trim")[0]])
         rows = made.rows(f"select {column} from app.{ident(each.name)} order by legacy_id")
