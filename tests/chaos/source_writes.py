@@ -84,7 +84,7 @@ class SourceWork(Work):
     WEIGHTS: ClassVar[dict[str, int]] = {
         "insert_value": 8,
         "update_value": 12,
-        "mend_value": 6,
+        "repair_value": 6,
         "delete_value": 5,
         "delete_and_insert_value": 4,
         "rename_value": 4,
@@ -104,7 +104,7 @@ class SourceWork(Work):
         "insert_provider": 3,
         "update_provider": 4,
         "spoil_provider": 1,
-        "mend_provider": 3,
+        "repair_provider": 3,
         "move_provider": 2,
         "move_provider_alone": 1,
         "rename_provider": 2,
@@ -137,7 +137,7 @@ class SourceWork(Work):
         "insert_sheet": 1,
         "update_sheet": 2,
         "spoil_sheet": 1,
-        "mend_sheet": 1,
+        "repair_sheet": 1,
         "delete_sheet": 1,
         "write_mapping": 2,
         "empty_mappings": 1,
@@ -202,7 +202,7 @@ class SourceWork(Work):
         )
         self.put("metric_values", key, token)
 
-    def mend_value(self, connection: Connection) -> None:
+    def repair_value(self, connection: Connection) -> None:
         """What is no number becomes one: the row comes out of the quarantine, or was never there."""
         found = connection.execute(
             "select id from metric_values where id = any (%s) and value !~ '[0-9]' order by id limit 5",
@@ -420,7 +420,7 @@ class SourceWork(Work):
         self.one(connection, "update providers set provider_type = 'surgeon', name = %s where id = %s", [token, key])
         self.put("providers", key, token, spoilt=True)
 
-    def mend_provider(self, connection: Connection) -> None:
+    def repair_provider(self, connection: Connection) -> None:
         key, token = self.pick("providers", lambda row: bool(row.get("spoilt"))), self.token()
         self.one(connection, "update providers set provider_type = 'dentist', name = %s where id = %s", [token, key])
         self.put("providers", key, token, spoilt=False)
@@ -739,7 +739,7 @@ class SourceWork(Work):
         )
         self.put("data_sources", key, token, spoilt=True)
 
-    def mend_sheet(self, connection: Connection) -> None:
+    def repair_sheet(self, connection: Connection) -> None:
         key, token = self.pick("data_sources", lambda row: bool(row.get("spoilt"))), self.token()
         self.one(
             connection,

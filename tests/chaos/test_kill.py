@@ -1,4 +1,4 @@
-"""A run can die at any moment, by whatever cause, and be gone on with: the end is that of a run which nobody disturbed."""
+"""A run can die at any moment, for whatever cause, and be resumed: the end is that of a run which nothing disturbed."""
 
 # ruff: noqa: ARG002 - observers are given more than each of them looks at
 
@@ -263,7 +263,7 @@ def assert_unlocked(database: Database) -> None:
     )
 
 
-def test_a_run_that_loses_its_connections_fails_and_can_be_gone_on_with(
+def test_a_run_that_loses_its_connections_fails_and_can_be_resumed(
     legacy: Database, undisturbed: tuple[Any, Any]
 ) -> None:
     """That of its journal, those of its workers, that of its replay: each ends a run."""
@@ -348,7 +348,7 @@ def write(database: Database) -> int:
         return application.execute("update public.clinics set name = name").rowcount
 
 
-def test_an_interrupted_run_exits_with_130_and_can_be_gone_on_with(
+def test_an_interrupted_run_exits_with_130_and_can_be_resumed(
     legacy: Database, undisturbed: tuple[Any, Any]
 ) -> None:
     with blocked_run(legacy) as run:

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _pool(workers: int) -> Iterator[Pool]:
-    """Processes that are made anew after some cases. ProcessPoolExecutor cannot: it stands still there
+    """Processes that are replaced after some cases. ProcessPoolExecutor cannot: it stands still there
     (https://github.com/python/cpython/issues/115634)."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     with get_context("spawn").Pool(workers, maxtasksperchild=25) as pool:

@@ -2,7 +2,7 @@
 
 No database: a source with parents (`p1`) and children (`c1`), a target in which each row stands under its tenant, logs of
 changed keys, applications that open, write and commit, and the tool that captures, copies, replays, turns the direction round
-and back, is killed and goes on. A step of the model is one thing that PostgreSQL does at one moment: a statement, a snapshot, a
+and back, is killed and resumes. A step of the model is one thing that PostgreSQL does at one moment: a statement, a snapshot, a
 commit. Each rule that the protocol rests on is a `Guard`; taking one away shows which race it is there for.
 
 What PostgreSQL itself guarantees is part of the model, and no guard: row locks until commit, keys of parents held while a
@@ -221,7 +221,7 @@ class Model:
         volatile = s._replace(flights=(), rounds=(), locked="", drained=False)
         if s.kills and volatile != s:
             ranges = s.ranges if self.has(Guard.RANGES_STAY) else ()
-            yield "the tool is killed, and goes on", volatile._replace(kills=s.kills - 1, ranges=ranges)
+            yield "the tool is killed, and resumes", volatile._replace(kills=s.kills - 1, ranges=ranges)
 
     # What is wanted of a state
 
@@ -349,7 +349,7 @@ class Model:
             yield f"copy writes range {flight.number + 1}", marked._replace(flights=others, target=target)
 
     def undo(self, s: State) -> Iterator[tuple[str, State]]:
-        """A rollback before the cut-over, in two steps; the run may be gone on with in between."""
+        """A rollback before the cut-over, in two steps; the run may be resumed in between."""
         if s.undone == 2 or s.turned or s.flights or s.rounds or s.locked:
             return
         backwards = self.has(Guard.UNDO_IN_REVERSE)
