@@ -348,9 +348,7 @@ def write(database: Database) -> int:
         return application.execute("update public.clinics set name = name").rowcount
 
 
-def test_an_interrupted_run_exits_with_130_and_can_be_resumed(
-    legacy: Database, undisturbed: tuple[Any, Any]
-) -> None:
+def test_an_interrupted_run_exits_with_130_and_can_be_resumed(legacy: Database, undisturbed: tuple[Any, Any]) -> None:
     with blocked_run(legacy) as run:
         assert write(legacy) == 4
         interrupt(run, signal.SIGINT)
