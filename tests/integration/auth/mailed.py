@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from tenantry.auth.install.database import install_database
 from tenantry.auth.keys import FixedKeys, SigningKeys, new_key
-from tenantry.auth.mail import Mailer, MailTemplates, SmtpSender, SmtpSettings
+from tenantry.auth.mail import Mailer, MailTemplates, RetryDelays, SmtpSender, SmtpSettings
 from tenantry.auth.mail.catcher import CaughtMail, MailCatcher, catching
 from tenantry.auth.passwords import Passwords
 from tenantry.auth.server.database import Database as ServerDatabase
@@ -77,9 +77,11 @@ class Mailbox:
         page = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
 
         async def run() -> None:
-            async with catching(self._catcher) as self.smtp_port:
-                self._ready.set()
-                await page.serve(sockets=[self.web])
+            self._loop = asyncio.get_running_loop()
+            await self._listen()
+            self._ready.set()
+            await page.serve(sockets=[self.web])
+            await self._hang_up()
 
         thread = threading.Thread(target=asyncio.run, args=[run()], daemon=True)
         thread.start()
@@ -89,6 +91,20 @@ class Mailbox:
         finally:
             page.should_exit = True
             thread.join(30)
+
+    @contextmanager
+    def dead(self) -> Iterator[None]:
+        """Refuse connections for a while."""
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result(30)
+        yield
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(30)
+
+    async def _listen(self) -> None:
+        self._taking = catching(self._catcher, self.smtp_port)
+        self.smtp_port = await self._taking.__aenter__()
+
+    async def _hang_up(self) -> None:
+        await self._taking.__aexit__(None, None, None)
 
     async def _age(self, request: Request) -> Response:
         await asyncio.to_thread(self.age, request.path_params["token"])
@@ -128,27 +144,32 @@ class Mailed:
 
 
 @contextmanager
-def mailed(postgres: EmbeddedServer, **values: str) -> Iterator[Mailed]:
+def mailed(postgres: EmbeddedServer) -> Iterator[Mailed]:
     """Serve a new database."""
-    with fresh_database(postgres) as database, served_over(database, **values) as made:
+    with fresh_database(postgres) as database, served_over(database) as made:
         yield made
 
 
 @contextmanager
-def served_over(database: Database, **values: str) -> Iterator[Mailed]:
-    """Serve a database as the login that `tenantry auth init` makes; mails go to a mailbox by SMTP."""
+def served_over(database: Database, *, wait_seconds: float = 30, **values: str) -> Iterator[Mailed]:
+    """Serve a database as the login that `tenantry auth init` makes; mails go to a mailbox by SMTP.
+
+    Args:
+        wait_seconds: how long a request waits for a connection. It is long, as tests run on machines that do much else.
+    """
     login = f"tenantry_auth_{uuid4().hex[:8]}"
     with database.connect() as owner:
         install_database(owner, login, None)
-        try:
-            with _served(database, login, values) as made:
-                yield made
-        finally:
+    try:
+        with _served(database, login, values, wait_seconds) as made:
+            yield made
+    finally:
+        with database.connect() as owner:
             owner.execute(sql.SQL("drop owned by {0}; drop role {0}").format(sql.Identifier(login)))
 
 
 @contextmanager
-def _served(database: Database, login: str, values: Mapping[str, str]) -> Iterator[Mailed]:
+def _served(database: Database, login: str, values: Mapping[str, str], wait_seconds: float) -> Iterator[Mailed]:
     dsn = database.dsn_as(login)
     with Mailbox(database.dsn).running() as mailbox, socket.create_server(("127.0.0.1", 0)) as listening:
         project = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -158,6 +179,7 @@ def _served(database: Database, login: str, values: Mapping[str, str]) -> Iterat
                 "API_EXTERNAL_URL": f"{project}/auth/v1",
                 "GOTRUE_SITE_URL": SITE,
                 "GOTRUE_DB_MAX_POOL_SIZE": "5",
+                "GOTRUE_API_MAX_REQUEST_DURATION": "60s",
                 **UNLIMITED,
                 **values,
             }
@@ -167,8 +189,8 @@ def _served(database: Database, login: str, values: Mapping[str, str]) -> Iterat
             settings,
             FixedKeys(SigningKeys((new_key(),))),
             Passwords(2, cost=4),
-            ServerDatabase(dsn, settings.pool_size),
-            Mailer(SmtpSender(smtp), MailTemplates()),
+            ServerDatabase(dsn, settings.pool_size, wait_seconds),
+            Mailer(SmtpSender(smtp), MailTemplates(), delays=RetryDelays((0.1,) * 100)),
         )
         with serving(server, listening):
             yield Mailed(project, mailbox, server)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -21,6 +22,7 @@ Connection = psycopg.AsyncConnection[Row]
 
 LOCK_SECONDS = 5
 """How long a request waits for another one of the same account or session."""
+RECONNECT_SECONDS = 10
 _OPTIONS = (
     f"-c timezone=UTC -c lock_timeout={LOCK_SECONDS}s -c statement_timeout=10s"
     " -c idle_in_transaction_session_timeout=30s -c search_path=pg_catalog"
@@ -46,6 +48,8 @@ class Database:
             max_size=size,
             timeout=wait_seconds,
             max_waiting=size * 50,
+            # Attempts come at longer and longer intervals until then: after a long outage the next request begins again at once.
+            reconnect_timeout=RECONNECT_SECONDS,
             open=False,
             kwargs={"row_factory": dict_row, "autocommit": True},
             name="tenantry: sign-in",
@@ -60,14 +64,25 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Unit]:
         """A connection on which each statement is a transaction of its own."""
-        async with self._pool.connection() as connection:
+        async with self._taken() as connection:
             yield Unit(connection)
+
+    @asynccontextmanager
+    async def _taken(self) -> AsyncIterator[Connection]:
+        """Take a connection that is there. After a restart of the server each that waited has ended: the pool replaces those at once, while
+        its own check of connections would pause between them, longer each time."""
+        while True:
+            async with self._pool.connection() as connection:
+                if not await _has_ended(connection):
+                    yield connection
+                    return
+                await connection.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Unit]:
         """A transaction. A refusal that says `keep` commits what was written and is raised nevertheless."""
         refused: SignInRefused | None = None
-        async with self._pool.connection() as connection, connection.transaction():
+        async with self._taken() as connection, connection.transaction():
             try:
                 yield Unit(connection)
             except SignInRefused as problem:
@@ -78,12 +93,23 @@ class Database:
             raise refused
 
     async def one(self, name: str, **values: Any) -> Row | None:
-        """Run one statement in a transaction of its own, on a connection of its own; return its first row.
-
-        A connection that broke while it waited in the pool is replaced once: the statement has not reached the server then.
-        """
+        """Run one statement in a transaction of its own, on a connection of its own; return its first row."""
         async with self.connection() as unit:
             return await unit.one(name, **values)
+
+
+async def _has_ended(connection: Connection) -> bool:
+    """Return whether the server closed a connection that waited in the pool. It costs no round trip: an idle connection hears nothing else
+    than its end, or a notice."""
+    hears = select.poll()
+    hears.register(connection.fileno(), select.POLLIN)
+    if not hears.poll(0):
+        return False
+    try:
+        await connection.execute("select")
+    except psycopg.OperationalError:
+        return True
+    return False
 
 
 class Unit:
