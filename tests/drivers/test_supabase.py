@@ -138,6 +138,16 @@ WANT: dict[str, dict[str, Any]] = {
         "signsInAgain": True,
     },
 }
+# Clients over cookies always use PKCE: a link leads back with a code.
+for flow, differs in {
+    "signUp": {"type": "code"},
+    "refresh": {},
+    "recovery": {"type": "code"},
+    "emailChange": {},
+    "secondFactor": {},
+    "signOut": {},
+}.items():
+    WANT[f"{flow} with cookies"] = {**WANT[flow], **differs}
 
 pytestmark = pytest.mark.skipif(
     shutil.which("node") is None or not (HERE / "node_modules").is_dir(),

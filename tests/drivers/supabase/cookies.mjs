@@ -1,10 +1,10 @@
-// Flows of @supabase/ssr: a server's client for each request, over the cookies of one browser.
+// @supabase/ssr: a server's client for each request, over the cookies of one browser.
 import { createServerClient } from '@supabase/ssr';
 import ws from 'ws';
 import { ANON_KEY, PASSWORD, PROJECT, WELCOME, address, checkedFetch, follow, mail, ok, refusal } from './world.mjs';
 
 // A request of a browser: its cookies are read and written as a web framework does.
-const request = (jar) =>
+export const request = (jar = new Map()) =>
   createServerClient(PROJECT, ANON_KEY, {
     cookies: {
       getAll: () => [...jar].map(([name, value]) => ({ name, value })),

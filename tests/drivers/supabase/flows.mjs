@@ -1,8 +1,8 @@
-// Flows of @supabase/auth-js. Each returns what the server answered, for the test to compare.
+// Flows of @supabase/auth-js, or of another maker of clients. Each returns what the server answered, for the test to compare.
 import { PASSWORD, SERVICE_KEY, WELCOME, address, aMinuteLater, client, follow, landed, mail, ok, refusal, session, signedIn, signedUp, storage, totp } from './world.mjs';
 
-export async function signUp() {
-  const email = address(), auth = client(), secret = { email, password: PASSWORD };
+export async function signUp(make = client) {
+  const email = address(), auth = make(), secret = { email, password: PASSWORD };
   const weak = await auth.signUp({ email, password: 'short' });
   const made = await ok(auth.signUp({ ...secret, options: { data: { name: 'Ada' }, emailRedirectTo: WELCOME } }));
   const unconfirmed = await refusal(auth.signInWithPassword(secret));
@@ -21,7 +21,7 @@ export async function signUp() {
     unconfirmed,
     replaced: [replaced.fragment.error, replaced.fragment.error_code],
     at: link.at,
-    type: link.fragment.type,
+    type: link.fragment.type ?? Object.keys(link.query)[0],
     user: [user.user_metadata.name, user.user_metadata.email_verified, Boolean(user.email_confirmed_at), user.identities[0].provider],
     wrong,
     same: again.user.id === made.user.id,
@@ -31,22 +31,22 @@ export async function signUp() {
   };
 }
 
-export async function refresh() {
-  const email = address(), tab = await signedUp(email), begun = await session(tab);
+export async function refresh(make = client) {
+  const email = address(), tab = await signedUp(email, make), begun = await session(tab);
   // Two tabs at once, each with the token that both have.
-  const [one, other] = await Promise.all([tab, client()].map((each) => ok(each.refreshSession({ refresh_token: begun.refresh_token }))));
+  const [one, other] = await Promise.all([tab, make()].map((each) => ok(each.refreshSession({ refresh_token: begun.refresh_token }))));
   const further = await ok(tab.refreshSession());
   await aMinuteLater(begun.refresh_token);
-  const stolen = await refusal(client().refreshSession({ refresh_token: begun.refresh_token }));
-  const owner = await refusal(client().refreshSession({ refresh_token: further.session.refresh_token }));
+  const stolen = await refusal(make().refreshSession({ refresh_token: begun.refresh_token }));
+  const owner = await refusal(make().refreshSession({ refresh_token: further.session.refresh_token }));
   return {
     rotated: one.session.refresh_token !== begun.refresh_token,
     tabsAgree: one.session.refresh_token === other.session.refresh_token,
     stolen,
     owner,
-    dead: await refusal(client().getUser(further.session.access_token)),
-    unknown: await refusal(client().refreshSession({ refresh_token: 'abcdefghijkl' })),
-    signsInAgain: Boolean(await signedIn(email)),
+    dead: await refusal(make().getUser(further.session.access_token)),
+    unknown: await refusal(make().refreshSession({ refresh_token: 'abcdefghijkl' })),
+    signsInAgain: Boolean(await signedIn(email, PASSWORD, make)),
   };
 }
 
@@ -79,8 +79,8 @@ export async function pkce() {
   };
 }
 
-export async function recovery() {
-  const email = address(), before = await signedUp(email), auth = client();
+export async function recovery(make = client) {
+  const email = address(), before = await signedUp(email, make), auth = make();
   await ok(auth.resetPasswordForEmail('nobody@mail.example'));
   await ok(auth.resetPasswordForEmail(email, { redirectTo: WELCOME }));
   const { link, code } = await mail(email);
@@ -90,19 +90,19 @@ export async function recovery() {
   const same = await refusal(auth.updateUser({ password: PASSWORD }));
   await ok(auth.updateUser({ password: 'another horse' }));
   return {
-    type: first.fragment.type,
+    type: first.fragment.type ?? Object.keys(first.query)[0],
     again: [second.fragment.error, second.fragment.error_code],
-    code: await refusal(client().verifyOtp({ type: 'recovery', email, token: code })),
+    code: await refusal(make().verifyOtp({ type: 'recovery', email, token: code })),
     same,
     others: await refusal(before.getUser()),
-    old: await refusal(client().signInWithPassword({ email, password: PASSWORD })),
-    signsIn: Boolean(await signedIn(email, 'another horse')),
+    old: await refusal(make().signInWithPassword({ email, password: PASSWORD })),
+    signsIn: Boolean(await signedIn(email, 'another horse', make)),
   };
 }
 
-export async function emailChange() {
-  const old = address(), wanted = address(), taken = address(), auth = await signedUp(old);
-  await signedUp(taken);
+export async function emailChange(make = client) {
+  const old = address(), wanted = address(), taken = address(), auth = await signedUp(old, make);
+  await signedUp(taken, make);
   const exists = await refusal(auth.updateUser({ email: taken }));
   const { user } = await ok(auth.updateUser({ email: wanted }, { emailRedirectTo: WELCOME }));
   const half = await ok(auth.verifyOtp({ type: 'email_change', email: wanted, token: (await mail(wanted)).code }));
@@ -118,12 +118,12 @@ export async function emailChange() {
     done: [done.user.email === wanted, done.user.new_email ?? null, done.user.identities[0].identity_data.email === wanted],
     halfByLink: [byLink.at, byLink.fragment.message],
     byLink: other.user.email === third,
-    oldAddress: await refusal(client().signInWithPassword({ email: old, password: PASSWORD })),
+    oldAddress: await refusal(make().signInWithPassword({ email: old, password: PASSWORD })),
   };
 }
 
-export async function secondFactor() {
-  const email = address(), auth = await signedUp(email), beside = await signedIn(email);
+export async function secondFactor(make = client) {
+  const email = address(), auth = await signedUp(email, make), beside = await signedIn(email, PASSWORD, make);
   const made = await ok(auth.mfa.enroll({ factorType: 'totp', friendlyName: 'Phone', issuer: 'Clinic' }));
   const conflict = await refusal(auth.mfa.enroll({ factorType: 'totp', friendlyName: 'Phone' }));
   const asked = await ok(auth.mfa.challenge({ factorId: made.id }));
@@ -133,7 +133,7 @@ export async function secondFactor() {
   const proven = await ok(auth.mfa.verify({ factorId: made.id, challengeId: asked.id, code: used }));
   const level = await ok(auth.mfa.getAuthenticatorAssuranceLevel());
   const listed = await ok(auth.mfa.listFactors());
-  const weaker = await signedIn(email);
+  const weaker = await signedIn(email, PASSWORD, make);
   const before = await ok(weaker.mfa.getAuthenticatorAssuranceLevel());
   const guarded = [
     await refusal(weaker.updateUser({ password: 'another horse' })),
@@ -163,14 +163,14 @@ export async function secondFactor() {
   };
 }
 
-export async function signOut() {
-  const email = address(), first = await signedUp(email), second = await signedIn(email), third = await signedIn(email);
+export async function signOut(make = client) {
+  const email = address(), first = await signedUp(email, make), second = await signedIn(email, PASSWORD, make), third = await signedIn(email, PASSWORD, make);
   const gone = await session(second);
   await ok(second.signOut({ scope: 'local' }));
-  const local = [await session(second), await refusal(client().refreshSession(gone)), Boolean(await ok(third.getUser()))];
+  const local = [await session(second), await refusal(make().refreshSession(gone)), Boolean(await ok(third.getUser()))];
   await ok(first.signOut({ scope: 'others' }));
   const others = [Boolean(await ok(first.getUser())), await refusal(third.getUser())];
-  const fourth = await signedIn(email), own = await session(first);
+  const fourth = await signedIn(email, PASSWORD, make), own = await session(first);
   await ok(first.signOut());
   return { local, others, global: [await refusal(fourth.getUser()), await refusal(first.getUser(own.access_token))] };
 }

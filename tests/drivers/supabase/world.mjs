@@ -70,17 +70,17 @@ export async function follow(link) {
 }
 
 // Signs in with what a link led to, as a page would.
-export const landed = (auth, { fragment }) => ok(auth.setSession(fragment));
+export const landed = (auth, { query, fragment }) => ok(query.code ? auth.exchangeCodeForSession(query.code) : auth.setSession(fragment));
 
-export async function signedUp(email = address()) {
-  const auth = client();
+export async function signedUp(email = address(), make = client) {
+  const auth = make();
   await ok(auth.signUp({ email, password: PASSWORD }));
   await ok(auth.verifyOtp({ type: 'signup', email, token: (await mail(email)).code }));
   return auth;
 }
 
-export async function signedIn(email, password = PASSWORD) {
-  const auth = client();
+export async function signedIn(email, password = PASSWORD, make = client) {
+  const auth = make();
   await ok(auth.signInWithPassword({ email, password }));
   return auth;
 }
