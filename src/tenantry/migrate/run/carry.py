@@ -95,7 +95,7 @@ def _truncated(live: RunHandle, connection: Connection) -> None:
 
 
 def _naming(live: RunHandle, connection: Connection) -> None:
-    """Mark documents that name a deleted row of the target."""
+    """Mark documents that name a deleted row of the target; `is true` lets the planner hash these rows once, not for each document."""
     for mapping in live.project:
         for column in mapping.columns:
             for each in column.ids:
@@ -105,7 +105,7 @@ def _naming(live: RunHandle, connection: Connection) -> None:
                         f"insert into tenantry_changed select {literal(mapping.target.name)}, t.legacy_id from"
                         f" {ident(live.project.target.schema, mapping.target.name)} t where exists (select from"
                         f" jsonb_path_query({held_ids(live.project, mapping, column)}, {literal(each.jsonpath)}::jsonpath) x (node)"
-                        f" where x.node #>> '{{}}' in (select ({gone})::text from tenantry_changed c"
+                        f" where (x.node #>> '{{}}' in (select ({gone})::text from tenantry_changed c"
                         f" where c.table_name = {literal(parent.target.name)} and not exists (select from"
-                        f" {ident(live.project.target.schema, parent.target.name)} p where p.legacy_id = c.legacy_id)))"
+                        f" {ident(live.project.target.schema, parent.target.name)} p where p.legacy_id = c.legacy_id))) is true)"
                     )
