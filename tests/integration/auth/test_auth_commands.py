@@ -25,7 +25,7 @@ from tenantry.auth.server.database import Database as ServerDatabase
 from tenantry.auth.server.state import SignInServer
 from tenantry.auth.settings import sign_in_settings
 from tenantry.cli.main import app
-from tenantry.errors import SettingsError
+from tenantry.errors import SettingsError, TenantryError
 from tests.conftest import Database
 from tests.integration.auth.sign_in import KeptMails, link_parts, serving
 
@@ -236,7 +236,14 @@ def test_an_installation_keeps_what_is_there_and_says_what_it_lacks(
     assert list(shell.folder.iterdir()) == []
     with database.connect() as owner:
         owner.execute("drop schema auth")
+    # A settings file without the database gets its line, and keeps the others.
+    shell.settings.write_text("GOTRUE_PASSWORD_MIN_LENGTH=12\n")
     shell.init()
+    completed = read_settings_file(shell.settings)
+    added = ["API_EXTERNAL_URL", "GOTRUE_SITE_URL", "GOTRUE_JWT_KEYS_FILE", "DATABASE_URL"]
+    assert list(completed) == ["GOTRUE_PASSWORD_MIN_LENGTH", *added]
+    sign_in_settings(completed)
+    assert shell.init()["changed"] is False
     before = {path.name: path.read_bytes() for path in shell.folder.iterdir()}
     # Without the settings file the login's password is lost; a new one is set only when that is asked for.
     shell.settings.unlink()
@@ -244,12 +251,23 @@ def test_an_installation_keeps_what_is_there_and_says_what_it_lacks(
         shell.init()
     assert shell.init("--new-password")["settings"]["created"] is True
     assert (shell.folder / "auth-keys.json").read_bytes() == before["auth-keys.json"]
-    replaced = shell.settings.read_text() + "GOTRUE_PASSWORD_MIN_LENGTH=12\n"
+    replaced = "GOTRUE_PASSWORD_MIN_LENGTH=12\n" + shell.settings.read_text()
     shell.settings.write_text(replaced)
     shell.init("--new-password")
     assert shell.settings.stat().st_mode & 0o777 == 0o600
-    assert shell.settings.read_text().endswith("GOTRUE_PASSWORD_MIN_LENGTH=12\n")
+    assert shell.settings.read_text().startswith("GOTRUE_PASSWORD_MIN_LENGTH=12\n")
     assert read_settings_file(shell.settings)["DATABASE_URL"] not in replaced
+    # A refusal of the database leaves the settings as they were.
+    kept = shell.settings.read_bytes()
+    with database.connect() as owner:
+        owner.execute(
+            "create function public.refuse() returns event_trigger language plpgsql as $$begin raise 'no'; end$$"
+        )
+        owner.execute("create event trigger refuse on ddl_command_start execute function public.refuse()")
+        with pytest.raises(TenantryError):
+            shell.init("--new-password")
+        owner.execute("drop event trigger refuse")
+    assert shell.settings.read_bytes() == kept
     # Settings that lead elsewhere are kept, and named.
     assert shell.init()["settings"]["elsewhere"] is False
     shell.settings.write_text(shell.settings.read_text().replace(f"/{database.name}?", "/another?"))

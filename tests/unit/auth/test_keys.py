@@ -190,6 +190,45 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int, monke
         KeyFile(path)
 
 
+def test_a_rotation_keeps_who_reads_the_file_and_the_link_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, link = tmp_path / "keys.json", tmp_path / "link.json"
+    create_keys(path)
+    link.symlink_to(path)
+    before = path.stat()
+    rotate(link)
+    assert link.is_symlink() and len(KeyFile(path).keys().keys) == 2
+    assert (path.stat().st_uid, path.stat().st_mode) == (before.st_uid, before.st_mode)
+    if before.st_uid == 0:
+        # Root's file, which the server's group reads.
+        os.chown(path, 0, 12345)
+        path.chmod(0o640)
+        note_token(path, KeyFile(path).keys().keys[0].kid, NOW)
+        assert (path.stat().st_gid, path.stat().st_mode & 0o777) == (12345, 0o640)
+    monkeypatch.setattr(os, "chown", deny)
+    monkeypatch.setattr(os, "geteuid", lambda: before.st_uid + 1)
+    text = path.read_bytes()
+    with pytest.raises(SigningKeysWrong, match="cannot be written"):
+        rotate(path, leaked=True)
+    assert path.read_bytes() == text
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["keys.json", "link.json"]
+
+
+def deny(*_arguments: object) -> None:
+    raise PermissionError(1, "Operation not permitted")
+
+
+def test_creating_needs_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", deny)
+    path = tmp_path / "keys.json"
+    create_keys(path)
+    assert path.stat().st_mode & 0o777 == 0o600 and len(KeyFile(path).keys().keys) == 1
+    with pytest.raises(SigningKeysWrong, match="exists"):
+        create_keys(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["keys.json"]
+
+
 def test_creating_never_replaces_a_file(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     create_keys(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
@@ -91,6 +92,16 @@ GOTRUE_MAILER_AUTOCONFIRM=false
 """
 
 
+def with_values(text: str, values: Mapping[str, str]) -> str:
+    """Return the content of a file with these values in place of earlier ones of the same names.
+
+    Raises:
+        SettingsError: a value has a character that such a file cannot hold.
+    """
+    kept = [line for line in text.splitlines() if line.partition("=")[0].removeprefix("export ").strip() not in values]
+    return "\n".join([*kept, *(f"{name}={_quoted(value)}" for name, value in values.items())]) + "\n"
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a new file that only this user can read.
 
@@ -105,6 +116,28 @@ def write_private(path: Path, text: str) -> None:
         ) from None
     with os.fdopen(number, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def replace_private(path: Path, text: str) -> None:
+    """Replace a file's content at once, for the same account; nobody else can read it.
+
+    Raises:
+        SettingsError: it cannot be written, or belongs to another account, and this is not root.
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        owner = target.stat()
+        write_private(temporary, text)
+        if owner.st_uid != os.geteuid() or owner.st_gid != os.getegid():
+            os.chown(temporary, owner.st_uid, owner.st_gid)
+        temporary.replace(target)
+    except OSError as error:
+        raise SettingsError(
+            f"{path} cannot be replaced: {error.strerror}.", hint="Run the command as the account that owns it."
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_settings_file(path: Path) -> Mapping[str, str]:

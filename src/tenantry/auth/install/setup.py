@@ -18,8 +18,10 @@ from tenantry.auth.install.settings_file import (
     database_url,
     known_password,
     read_settings_file,
+    replace_private,
     same_database,
     settings_text,
+    with_values,
     write_private,
 )
 from tenantry.auth.keys import KEYS_FILE, create_keys, load_keys
@@ -83,32 +85,39 @@ def set_up(connection: psycopg.Connection[Any], request: SetupRequest, environme
     exists = login_exists(connection, request.login)
     password, is_new = _password(request, environment, there, exists=exists)
     keys, created_keys = _keys(request.folder, {**there, **environment})
-    created = not there or (is_new and exists)
-    replaced = path.read_text(encoding="utf-8") if there and created else None
-    if created:
-        _write_settings(path, request, password, keys, replaced)
+    lacking = _lacking(request, {**there, **environment}, keys)
+    # A new password is written down, or it is lost.
+    if is_new and known_password(there, request.login) != password:
+        lacking["DATABASE_URL"] = database_url(request.dsn, request.login, password)
+    created = not there or bool(lacking)
+    replaced = path.read_text(encoding="utf-8") if path.exists() and created else None
+    if replaced is not None:
+        replace_private(path, with_values(replaced, lacking))
+    elif created:
+        url = database_url(request.dsn, request.login, password)
+        write_private(path, settings_text(url, request.addresses, keys))
     try:
         installed = install_database(connection, request.login, password if is_new or not exists else None)
     except BaseException:
         # The password in the new file counts nowhere.
-        if created:
+        if replaced is not None:
+            replace_private(path, replaced)
+        elif created:
             path.unlink(missing_ok=True)
-            if replaced is not None:
-                write_private(path, replaced)
         raise
     url = there.get("DATABASE_URL", "")
     elsewhere = not created and not (same_database(url, request.dsn) and known_password(there, request.login))
     return SetupDone(installed, path, created, keys, created_keys, elsewhere)
 
 
-def _write_settings(path: Path, request: SetupRequest, password: str, keys: Path | None, before: str | None) -> None:
-    url = database_url(request.dsn, request.login, password)
-    if before is None:
-        write_private(path, settings_text(url, request.addresses, keys))
-        return
-    lines = [f"DATABASE_URL='{url}'" if line.startswith("DATABASE_URL=") else line for line in before.splitlines()]
-    path.unlink()
-    write_private(path, "\n".join(lines) + "\n")
+def _lacking(request: SetupRequest, values: Mapping[str, str], keys: Path | None) -> dict[str, str]:
+    """Return what an existing settings file needs besides the database."""
+    wanted = {
+        "API_EXTERNAL_URL": (request.addresses.external, "GOTRUE_API_EXTERNAL_URL"),
+        "GOTRUE_SITE_URL": (request.addresses.site, "SITE_URL"),
+        **({KEYS_FILE: (str(keys), "JWT_KEYS_FILE")} if keys is not None else {}),
+    }
+    return {name: value for name, (value, other) in wanted.items() if not values.get(name) and not values.get(other)}
 
 
 def _password(

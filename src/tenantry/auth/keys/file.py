@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,7 @@ def create_keys(path: Path, *, algorithm: str = "ES256", now: float | None = Non
     made = SigningKeys((replace(new_key(algorithm), signs_from=_now(now)),))
     temporary = _write_beside(path, made)
     try:
-        # A link fails if the name exists; replace() would overwrite keys.
-        os.link(temporary, path)
+        _name_if_free(temporary, path)
     except FileExistsError:
         raise SigningKeysWrong(
             f"{path} exists. No key was made.", hint="Name a file that does not exist yet."
@@ -101,6 +100,18 @@ def create_keys(path: Path, *, algorithm: str = "ES256", now: float | None = Non
     finally:
         temporary.unlink(missing_ok=True)
     return made
+
+
+def _name_if_free(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless the name is in use; replace() would overwrite keys."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links: not atomic, but as exclusive.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(temporary.read_bytes())
 
 
 def rotate(
@@ -147,21 +158,35 @@ def note_token(path: Path, kid: str, until: float) -> SigningKeys:
 
 
 def _changed(path: Path, change: Callable[[SigningKeys], SigningKeys], *, exposed_too: bool = False) -> SigningKeys:
+    # Secrets are often mounted as links: the file is replaced, not the link.
+    path = path.resolve()
     with _locked(path):
         found, _ = _read_file(path, exposed_too=exposed_too)
         after = change(found)
         temporary = _write_beside(path, after)
         try:
-            with suppress(PermissionError):
-                # Root rotates the file of the account that serves: it stays that account's.
-                owner = path.stat()
-                os.chown(temporary, owner.st_uid, owner.st_gid)
+            _same_access(temporary, path.stat(), exposed=exposed_too)
             temporary.replace(path)
         except OSError as error:
             raise _unwritable(path, error) from None
         finally:
             temporary.unlink(missing_ok=True)
     return after
+
+
+def _same_access(temporary: Path, before: os.stat_result, *, exposed: bool) -> None:
+    """Give the new file to the account, and group, of the one before: who reads it now must be able to read it then.
+
+    Raises:
+        PermissionError: it belongs to another account, and this is not root.
+    """
+    try:
+        os.chown(temporary, before.st_uid, before.st_gid)
+    except PermissionError:
+        if before.st_uid != os.geteuid():
+            raise
+    if before.st_uid == 0 and not exposed:
+        temporary.chmod(stat.S_IMODE(before.st_mode) & 0o640)
 
 
 @contextmanager
