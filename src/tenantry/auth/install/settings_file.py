@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from dotenv import dotenv_values
 from psycopg.conninfo import conninfo_to_dict
@@ -81,10 +81,24 @@ GOTRUE_SITE_URL={_quoted(addresses.site)}
 {f"GOTRUE_JWT_KEYS_FILE={_quoted(str(keys))}" if keys is not None else "# The signing keys are in the environment."}
 GOTRUE_JWT_EXP=3600
 
-# Users sign in once they have confirmed their address. `tenantry auth mail` catches mails in development: 127.0.0.1, port 1025.
+# Users sign in once they have confirmed their address.
 GOTRUE_MAILER_AUTOCONFIRM=false
-#GOTRUE_SMTP_HOST='127.0.0.1'
-#GOTRUE_SMTP_PORT=1025
+{_mail_lines(addresses)}"""
+
+
+def _mail_lines(addresses: ServerAddresses) -> str:
+    """Return the settings of mail: for a site on this machine those of `tenantry auth mail`; for others, what has to be filled in."""
+    if urlsplit(addresses.site).hostname in {"localhost", "127.0.0.1", "::1"}:
+        return """\
+# The mail server of development: `tenantry auth mail` catches mails and shows them at http://127.0.0.1:8025/.
+GOTRUE_SMTP_HOST='127.0.0.1'
+GOTRUE_SMTP_PORT=1025
+GOTRUE_SMTP_ADMIN_EMAIL='no-reply@example.org'
+"""
+    return """\
+# Without a mail server nobody can confirm an address, and nothing that needs a mail is served.
+#GOTRUE_SMTP_HOST='smtp.example.org'
+#GOTRUE_SMTP_PORT=587
 #GOTRUE_SMTP_USER=
 #GOTRUE_SMTP_PASS=
 #GOTRUE_SMTP_ADMIN_EMAIL='no-reply@example.org'
