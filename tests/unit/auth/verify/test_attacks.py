@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tenantry.auth.verify import REASONS
@@ -26,6 +28,7 @@ from tests.unit.auth.verify.tokens import (
     es256,
     hs256,
     make,
+    number,
     rs256,
     rsa_jwk,
     verifier,
@@ -78,9 +81,6 @@ def _pem(key: Any) -> bytes:
 
 def _der(token: str) -> str:
     """The same signature in DER, as other formats have it."""
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-
     signed = token.rpartition(".")[0]
     return f"{signed}.{b64(EC_KEY.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))}"
 
@@ -285,6 +285,17 @@ def test_a_key_that_does_not_fit_is_left_out_of_a_set(entry: Any) -> None:
         assert caught.value.reason in ("unknown_key", "algorithm")
     with pytest.raises(TokenRefused):
         only.verify(make({"alg": "HS256", "kid": "ec"}, alg="HS256"))
+
+
+def test_an_rsa_key_that_can_be_broken_does_not_count() -> None:
+    short = rsa.generate_private_key(65537, 1024)  # noqa: S505 - that is what is refused
+    jwk = {"kty": "RSA", "n": number(short.public_key().public_numbers().n, 128), "e": "AQAB", "kid": "short"}
+    header = json.dumps({"alg": "RS256", "kid": "short"})
+    signed = f"{b64(header.encode())}.{b64(json.dumps(claims()).encode())}"
+    signature = short.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    with pytest.raises(TokenRefused) as caught:
+        verifier(jwks={"keys": [jwk]}).verify(f"{signed}.{b64(signature)}")
+    assert caught.value.reason == "unknown_key"
 
 
 def test_a_token_without_a_key_name_is_checked_with_the_few_keys_of_its_algorithm() -> None:

@@ -284,6 +284,14 @@ def test_a_redirect_on_the_same_host_is_followed(issuer: Issuer) -> None:
     assert issuer.asked == ["/jwks.json", "/keys"]
 
 
+def test_a_redirect_to_another_host_is_not_followed_even_if_good_keys_are_there(issuer: Issuer) -> None:
+    with serving() as other:
+        issuer.answer = issuer.redirect(other.url)
+        with pytest.raises(KeysUnavailable, match="redirect to another host"):
+            _verifier(issuer).verify(make())
+        assert other.asked == []
+
+
 def test_an_issuer_that_is_slow_holds_requests_for_the_timeout_and_no_longer(issuer: Issuer) -> None:
     for answer in (issuer.held, issuer.dripping):
         issuer.answer = answer
