@@ -21,6 +21,9 @@ _GROUPS = {
 }
 
 _MORE = {
+    "TokenRefused": "[What is accepted](verify.md#what-is-accepted)",
+    "SessionEnded": "[How long a stolen token lives](../how-to/verify-tokens.md#how-long-a-stolen-token-lives)",
+    "KeysUnavailable": "[Keys of an issuer](verify.md#keys-of-an-issuer)",
     "RolesMissing": "[Roles](../how-to/roles.md)",
     "LoginShared": "[Roles](../how-to/roles.md)",
     "AuthUnreachable": "[The admin API](auth-schema.md#the-admin-api)",
