@@ -189,7 +189,7 @@ class Drive:
                 writer = TargetWriter(target, self.mirror, project, f"{self.corpus.name}/dual")
                 writer.write(_DUAL)
                 self.command("replay", "--until-idle", codes=(0, 1))
-                self.problems("in the dual-write window", writer.settle_born(self.admin))
+                self.problems("in the dual-write window", writer.settle_born(self.admin, self.began))
             self.verify()
             self.same("in the dual-write window")
         self.cut_over()
@@ -208,7 +208,7 @@ class Drive:
                 self.outcome.writes[f"target {what}"] = self.outcome.writes.get(f"target {what}", 0) + number
             self.command("replay", "--until-idle", codes=(0, 1))
             self.verify()
-            self.problems("after the cut-over", writer.settle_born(self.admin))
+            self.problems("after the cut-over", writer.settle_born(self.admin, self.began))
         row = self.admin.execute("select count(*) from tenantry.quarantine where state = 'open'").fetchone()
         self.outcome.quarantined = int(row[0]) if row else 0
         self.passed("cut over")

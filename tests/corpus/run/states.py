@@ -93,7 +93,7 @@ def compare(tables: Iterable[Table], want: State, got: State, began: str) -> lis
                 found += [
                     f"{table.name} {at}.{name}: expected {value!r}, found {other[name]!r}"
                     for name, value in one.items()
-                    if not same_value(value, other[name]) and not (_since(value, began) and _since(other[name], began))
+                    if not same_value(value, other[name]) and not both_since(value, other[name], began)
                 ]
     return found
 
@@ -108,6 +108,11 @@ def same_value(one: str | None, other: str | None) -> bool:
         return bool(json.loads(one) == json.loads(other))
     except ValueError:
         return False
+
+
+def both_since(one: str | None, other: str | None, began: str) -> bool:
+    """Whether both values are times since the beginning: triggers and defaults that say now() ran on both sides."""
+    return _since(one, began) and _since(other, began)
 
 
 def _since(value: str | None, began: str) -> bool:
