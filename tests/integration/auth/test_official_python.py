@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Iterator
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import pyotp
 import pytest
-from supabase import ClientOptions, create_client
-from supabase_auth import AsyncGoTrueClient, SyncGoTrueClient, SyncMemoryStorage
+from supabase_auth import AsyncGoTrueClient
 from supabase_auth.errors import AuthApiError, AuthImplicitGrantRedirectError, AuthWeakPasswordError
-from supabase_auth.types import Session
 
 from tenantry.postgres import EmbeddedServer
 from tests.conftest import running_server
+from tests.integration.auth.browser import (
+    PASSWORD,
+    VERSION,
+    WELCOME,
+    Browser,
+    address,
+    look,
+    project_client,
+    query,
+    refusal,
+    session,
+    sign_in_client,
+)
 from tests.integration.auth.mailed import Mailed, mailed
-from tests.integration.auth.sign_in import SITE
-
-PASSWORD, WELCOME = "correct horse", f"{SITE}/welcome"
-VERSION = "X-Supabase-Api-Version"
-_numbers = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -34,105 +38,10 @@ def served(servers: dict[int, EmbeddedServer]) -> Iterator[Mailed]:
         yield made
 
 
-@dataclass
-class Browser:
-    """Creates clients of one kind. Clients of one browser share its storage."""
-
-    served: Mailed
-    make: Callable[[Browser, str, str], SyncGoTrueClient]
-    http: httpx.Client
-    storage: SyncMemoryStorage = field(default_factory=SyncMemoryStorage)
-
-    def client(self, flow: str = "implicit") -> SyncGoTrueClient:
-        return self.make(self, self.served.anon, flow)
-
-    def admin(self) -> SyncGoTrueClient:
-        return self.make(self, self.served.service, "implicit")
-
-    def other(self) -> Browser:
-        return Browser(self.served, self.make, self.http)
-
-    def signed_up(self, email: str = "") -> SyncGoTrueClient:
-        """Return a client that is signed in to a new account."""
-        email = email or address()
-        client = self.client()
-        client.sign_up({"email": email, "password": PASSWORD})
-        client.verify_otp({"type": "signup", "email": email, "token": self.served.mailbox.mail(email).codes[0]})
-        return client
-
-    def signed_in(self, email: str, password: str = PASSWORD) -> SyncGoTrueClient:
-        client = self.other().client()
-        client.sign_in_with_password({"email": email, "password": password})
-        return client
-
-    def follow(self, email: str) -> str:
-        """Open the link of the newest mail to an address; return where it leads."""
-        return self.open(self.served.mailbox.mail(email).links[-1])
-
-    def open(self, link: str) -> str:
-        answer = self.http.get(link, follow_redirects=False)
-        assert answer.status_code == 303, answer.text
-        return str(answer.headers["location"])
-
-
-def sign_in_client(browser: Browser, key: str, flow: str) -> SyncGoTrueClient:
-    return SyncGoTrueClient(
-        url=browser.served.url,
-        headers={"Authorization": f"Bearer {key}"},
-        flow_type=cast(Any, flow),
-        auto_refresh_token=False,
-        storage=browser.storage,
-        http_client=browser.http,
-    )
-
-
-def project_client(browser: Browser, key: str, flow: str) -> SyncGoTrueClient:
-    options = ClientOptions(
-        flow_type=cast(Any, flow),
-        auto_refresh_token=False,
-        storage=browser.storage,
-        httpx_client=browser.http,
-    )
-    return create_client(browser.served.project, key, cast(Any, options)).auth
-
-
 @pytest.fixture(params=[sign_in_client, project_client], ids=["supabase_auth", "supabase"])
 def browser(served: Mailed, request: pytest.FixtureRequest) -> Iterator[Browser]:
     with httpx.Client(event_hooks={"response": [look]}, timeout=30) as http:
         yield Browser(served, request.param, http)
-
-
-def look(response: httpx.Response) -> None:
-    """Check what every answer has."""
-    response.read()
-    if response.status_code < 400:
-        assert VERSION not in response.headers and "x-sb-error-code" not in response.headers
-    else:
-        body = response.json()
-        assert response.headers[VERSION] == "2024-01-01"
-        assert response.headers["x-sb-error-code"] == body["code"]
-        assert set(body) - {"weak_password"} == {"code", "message"}
-
-
-def address() -> str:
-    return f"person{next(_numbers)}@mail.example"
-
-
-def query(link: str) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()}
-
-
-def refusal(call: Callable[..., Any], *given: Any) -> tuple[int, str]:
-    """Return status and code of what a call of the client is refused with."""
-    with pytest.raises(AuthApiError) as caught:
-        call(*given)
-    return caught.value.status, str(caught.value.code)
-
-
-def session(client: SyncGoTrueClient) -> Session:
-    found = client.get_session()
-    assert found is not None
-    return found
 
 
 def test_sign_up_is_confirmed_by_the_link_and_the_password_signs_in(browser: Browser) -> None:
@@ -391,6 +300,52 @@ def test_administrators_list_create_invite_ban_and_delete(browser: Browser) -> N
         400,
         "invalid_credentials",
     )
+
+
+def test_links_that_administrators_hand_over_do_what_they_are_for(browser: Browser) -> None:
+    admin, mailbox = browser.admin().admin, browser.served.mailbox
+    new, known, moved = address(), address(), address()
+    browser.other().signed_up(known)
+    to = {"redirect_to": WELCOME}
+    made = admin.generate_link({"type": "signup", "email": new, "password": PASSWORD, "options": cast(Any, to)})
+    assert made.user.email == new and made.properties.verification_type == "signup"
+    opened = {"signup": made.properties.action_link}
+    guest = admin.generate_link({"type": "invite", "email": address(), "options": cast(Any, to)})
+    opened["invite"] = guest.properties.action_link
+    for kind in ("magiclink", "recovery"):
+        link = admin.generate_link(cast(Any, {"type": kind, "email": known, "options": to}))
+        landing = browser.other().client()
+        landing.initialize_from_url(browser.open(link.properties.action_link))
+        assert session(landing).user.email == known, kind
+    for kind, link_address in opened.items():
+        landing = browser.other().client()
+        landing.initialize_from_url(browser.open(link_address))
+        assert session(landing).user.email_confirmed_at, kind
+    assert browser.signed_in(new).get_user() is not None
+    halves = [
+        admin.generate_link(cast(Any, {"type": kind, "email": known, "new_email": moved, "options": to}))
+        for kind in ("email_change_current", "email_change_new")
+    ]
+    assert "#message=Confirmation" in browser.open(halves[0].properties.action_link)
+    landing = browser.other().client()
+    landing.initialize_from_url(browser.open(halves[1].properties.action_link))
+    assert session(landing).user.email == moved
+    nobody = {"type": "recovery", "email": address()}
+    assert refusal(admin.generate_link, nobody) == (404, "user_not_found")
+    again = {"type": "invite", "email": moved}
+    assert refusal(admin.generate_link, again) == (422, "email_exists")
+    with pytest.raises(AssertionError, match="no mail"):
+        mailbox.mail(new, patience=0.05)
+    # A second factor that somebody lost is removed by an administrator.
+    person = browser.signed_in(new)
+    factor = person.mfa.enroll({"factor_type": "totp"})
+    assert factor.totp is not None
+    person.mfa.challenge_and_verify({"factor_id": factor.id, "code": pyotp.TOTP(factor.totp.secret).now()})
+    owner = made.user.id
+    assert [each.id for each in admin.mfa.list_factors({"user_id": owner})] == [factor.id]
+    assert admin.mfa.delete_factor({"user_id": owner, "id": factor.id}).id == factor.id
+    person.refresh_session()
+    assert person.mfa.get_authenticator_assurance_level().current_level == "aal1"
 
 
 def test_what_is_not_served_is_refused_as_where_it_is_switched_off(browser: Browser) -> None:

@@ -99,7 +99,7 @@ def test_a_hundred_sign_ups_at_once_make_a_hundred_accounts(
 
 
 def test_a_restart_of_the_database_loses_nobody(database: Database, own_postgres: EmbeddedServer) -> None:
-    with served_over(database, wait_seconds=1) as served, httpx.Client(base_url=served.url, timeout=30) as http:
+    with served_over(database, wait_seconds=2) as served, httpx.Client(base_url=served.url, timeout=30) as http:
         _restart(served, database, own_postgres, http)
 
 
@@ -173,7 +173,7 @@ def test_a_dead_mail_server_delays_the_mail_and_nothing_else(served: Mailed, htt
 
 
 def test_without_a_free_connection_requests_are_told_to_come_back(database: Database) -> None:
-    with served_over(database, wait_seconds=0.5) as served, httpx.Client(base_url=served.url, timeout=30) as http:
+    with served_over(database, wait_seconds=2) as served, httpx.Client(base_url=served.url, timeout=30) as http:
         _crowded(served, database, http)
 
 
