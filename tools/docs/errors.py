@@ -33,6 +33,12 @@ _MORE = {
     "NameTaken": "[Why](../decisions/0031-no-name-meets-a-name-of-ours.md)",
     "VerificationFailed": "[What is compared](../explanation/verification.md)",
     "RowsLeftBehind": "[Quarantine](../how-to/quarantine.md)",
+    "SigningKeysExposed": "[Keys](../how-to/serve-sign-in.md#rotate-signing-keys)",
+    "RotationPending": "[Why](../decisions/0088-a-key-is-published-before-it-signs.md)",
+    "AuthSchemaForeign": "[What to use then](../how-to/verify-tokens.md)",
+    "ServerLoginUnfit": "[Why](../decisions/0089-the-sign-in-servers-login-has-listed-columns.md)",
+    "ServerPasswordUnknown": "[What init makes](../how-to/serve-sign-in.md#what-init-makes)",
+    "MailNotSent": "[Mail](../how-to/serve-sign-in.md#mail)",
 }
 """Where a page says more about an error."""
 
