@@ -32,3 +32,20 @@ def test_a_new_account_is_confirmed_by_its_mail_and_signs_in(sign_in: Studio) ->
     assert sign_in.post("/logout", token=renewed["access_token"]).status_code == 204
     assert refused(sign_in.call("GET", "/user", token=renewed["access_token"])) == (403, "session_not_found")
     assert refused(sign_in.refreshed(renewed["refresh_token"])) == (400, "refresh_token_not_found")
+
+
+def test_a_page_of_another_origin_may_call_it_as_supabase_js_does(sign_in: Studio) -> None:
+    sent = "apikey,authorization,content-type,x-client-info,x-supabase-api-version"
+    for path in ("/token?grant_type=password", "/auth/v1/user", "/auth/v1/admin/users", "/auth/v1/factors/1/verify"):
+        asked = sign_in.call(
+            "OPTIONS", path, Origin="https://app.test", Access_Control_Request_Method="POST", Access_Control_Request_Headers=sent
+        )  # fmt: skip
+        assert asked.status_code == 200, asked.text
+        assert asked.headers["access-control-allow-origin"] == "*"
+        allowed = {name.strip().lower() for name in asked.headers["access-control-allow-headers"].split(",")}
+        assert set(sent.split(",")) <= allowed
+        assert {"GET", "POST", "PUT", "DELETE"} <= set(asked.headers["access-control-allow-methods"].split(", "))
+    for answer in (sign_in.call("GET", "/settings", Origin="https://app.test"), sign_in.call("GET", "/user", Origin="https://app.test")):  # fmt: skip
+        assert answer.headers["access-control-allow-origin"] == "*", answer.status_code
+        exposed = {name.strip().lower() for name in answer.headers["access-control-expose-headers"].split(",")}
+        assert {"x-total-count", "link", "x-supabase-api-version"} <= exposed

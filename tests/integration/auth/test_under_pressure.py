@@ -17,6 +17,7 @@ import pytest
 from tenantry.postgres import EmbeddedServer
 from tests.conftest import SERVER_SETTINGS, Database
 from tests.integration.auth.mailed import Mailed, served_over
+from tests.integration.auth.sign_in import Studio, ok, refused
 from tests.migrate_support import rows
 
 PASSWORD = "correct horse"
@@ -170,6 +171,27 @@ def test_a_dead_mail_server_delays_the_mail_and_nothing_else(served: Mailed, htt
     codes = [served.mailbox.mail("patient@mail.example").codes[0] for _ in range(2)]
     verify = {"type": "signup", "email": "patient@mail.example"}
     assert 200 in [http.post("/verify", json={**verify, "token": code}).status_code for code in codes]
+
+
+def test_where_too_many_mails_wait_nothing_is_begun_that_needs_one(sign_in: Studio) -> None:
+    token = sign_in.signed_up("there@mail.example")["access_token"]
+    sign_in.outbox.room = len(sign_in.outbox.mails)
+    late = {"email": "late@mail.example", "password": PASSWORD}
+    asked = [
+        sign_in.post("/signup", late),
+        sign_in.post("/otp", {"email": "late@mail.example"}),
+        sign_in.post("/recover", {"email": "there@mail.example"}),
+        sign_in.post("/invite", {"email": "late@mail.example"}, sign_in.admin_token()),
+        sign_in.call("PUT", "/user", {"email": "late@mail.example"}, token),
+        sign_in.call("GET", "/reauthenticate", token=token),
+    ]
+    assert [refused(each) for each in asked] == [(429, "over_email_send_rate_limit")] * len(asked)
+    listed = ok(sign_in.call("GET", "/admin/users", token=sign_in.admin_token()))["users"]
+    assert [(each["email"], each.get("new_email"), each.get("recovery_sent_at")) for each in listed] == [
+        ("there@mail.example", None, None)
+    ]
+    sign_in.outbox.room += 1
+    assert ok(sign_in.post("/signup", late))["email"] == "late@mail.example"
 
 
 def test_without_a_free_connection_requests_are_told_to_come_back(database: Database) -> None:
