@@ -1,20 +1,19 @@
 """One-time codes by mail: confirmation, recovery, magic link, change of address, reauthentication.
 
-The hash of a code is hex SHA-224 over the address in lower case and the code; with PKCE it has the prefix `pkce_`. It stands in the
-account and in auth.one_time_tokens. A link carries the hash, a person types the code.
+The hash of a code (tenantry.auth.one_time) has the prefix `pkce_` with PKCE. It stands in the account and in auth.one_time_tokens. A link
+carries the hash, a person types the code.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import secrets
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlencode
 from uuid import UUID
 
+from tenantry.auth.one_time import is_hash_of, new_hash
 from tenantry.auth.server.accounts import SignInAccount
 from tenantry.auth.server.database import Unit
 from tenantry.auth.server.failures import SignInRefused
@@ -41,13 +40,13 @@ def new_code(length: int) -> str:
 
 
 def code_hash(address: str, code: str, *, pkce: bool = False) -> str:
-    return (PKCE if pkce else "") + hashlib.sha224((address.lower() + code).encode()).hexdigest()
+    """Return a new hash of a code; no two are the same."""
+    return (PKCE if pkce else "") + new_hash(address, code)
 
 
-def both_forms(hashed: str) -> list[str]:
-    """Return a hash with and without the prefix of PKCE: who types a code does not know how it was asked for."""
-    bare = hashed.removeprefix(PKCE)
-    return [bare, PKCE + bare]
+def fits(stored: str, address: str, code: str) -> bool:
+    """Whether a stored hash is that of a code for an address, with PKCE or without: who types a code does not know how it was asked for."""
+    return is_hash_of(stored.removeprefix(PKCE), address, code)
 
 
 def expired(sent_at: datetime | None, server: SignInServer) -> bool:
@@ -186,14 +185,20 @@ async def forget(unit: Unit, account: UUID, *kinds: CodeKind) -> None:
     await unit.run("codes.forget", user=account, types=[kind.value for kind in kinds])
 
 
-async def owner(unit: Unit, hashes: Sequence[str], *kinds: CodeKind) -> tuple[UUID, CodeKind] | None:
-    """Return whose code has one of these hashes, and its kind; the account stays locked until the transaction ends."""
-    row = await unit.one("codes.owner", hashes=list(hashes), types=[kind.value for kind in kinds])
+async def owner(unit: Unit, hashed: str, *kinds: CodeKind) -> tuple[UUID, CodeKind] | None:
+    """Return whose code has this hash, and its kind; the account stays locked until the transaction ends."""
+    row = await unit.one("codes.owner", hash=hashed, types=[kind.value for kind in kinds])
     if row is None:
         return None
     # The account was locked after the search: the code may have been used while this request waited.
-    there = await unit.value("codes.still_there", user=row["id"], type=row["token_type"], hashes=list(hashes))
+    there = await unit.value("codes.still_there", user=row["id"], type=row["token_type"], hash=hashed)
     return (UUID(str(row["id"])), CodeKind(row["token_type"])) if there else None
+
+
+async def hash_of_typed(unit: Unit, address: str, code: str, *kinds: CodeKind) -> str | None:
+    """Return the hash of a code that was sent to an address. A wrong guess locks nothing."""
+    kept = await unit.all("codes.sent_to", address=address.lower(), types=[kind.value for kind in kinds])
+    return next((row["token_hash"] for row in kept if fits(row["token_hash"], address, code)), None)
 
 
 def send(server: SignInServer, *mails: MailRequest) -> None:
@@ -214,13 +219,14 @@ def code_expired() -> SignInRefused:
 __all__ = [
     "PKCE",
     "CodeKind",
-    "both_forms",
     "code_expired",
     "code_hash",
     "confirmation",
     "email_change",
     "expired",
+    "fits",
     "forget",
+    "hash_of_typed",
     "keep",
     "link",
     "link_expired",

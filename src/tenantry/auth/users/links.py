@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
+from tenantry.auth.one_time import new_hash
 from tenantry.errors import SettingsError
 
 
@@ -66,7 +66,7 @@ class OneTimeLink:
 def new_link(kind: str, email: str, settings: LinkSettings) -> OneTimeLink:
     """Draw a code for an address, and make its link. The hash of the code is what the database keeps."""
     code = f"{secrets.randbelow(10**settings.code_length):0{settings.code_length}d}"
-    hashed = hashlib.sha224((email.lower() + code).encode()).hexdigest()
+    hashed = new_hash(email, code)
     query = urlencode({"token": hashed, "type": kind, "redirect_to": settings.site})
     return OneTimeLink(kind, email, f"{settings.external}/verify?{query}", code, hashed, settings.seconds)
 

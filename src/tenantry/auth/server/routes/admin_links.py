@@ -100,20 +100,18 @@ async def generate_link(server: SignInServer, request: Request) -> Response:
         check_strength(server, password)
     hashed = await server.passwords.hashed(password) if kind == "signup" and account is None else ""
     code = codes.new_code(server.settings.otp_length)
-    wish = _Link(kind, email, aud, code, body["data"], body["new_email"], hashed, role)
+    sent_to = body["new_email"] if kind == "email_change_new" else email
+    wish = _Link(kind, email, aud, codes.code_hash(sent_to, code), body["data"], body["new_email"], hashed, role)
     async with server.database.transaction() as unit:
         account = await _keep(server, unit, wish)
         account = await must_exist(unit, account.id)
-    token_hash = wish.token_hash
-    if kind == "email_change_new":
-        token_hash = codes.code_hash(account.row["email_change"], code)
     verification = "email_change" if kind.startswith("email_change") else kind
     return answer(
         {
             **account.shown(),
-            "action_link": codes.link(server, token_hash, verification, redirect_to),
+            "action_link": codes.link(server, wish.token_hash, verification, redirect_to),
             "email_otp": code,
-            "hashed_token": token_hash,
+            "hashed_token": wish.token_hash,
             "verification_type": kind,
             "redirect_to": redirect_to,
         }
@@ -132,15 +130,11 @@ class _Link:
     kind: str
     email: str
     audience: str
-    code: str
+    token_hash: str
     data: Mapping[str, Any] | None
     new_email: str
     hashed: str
     role: str
-
-    @property
-    def token_hash(self) -> str:
-        return codes.code_hash(self.email, self.code)
 
 
 async def _keep(server: SignInServer, unit: Unit, wish: _Link) -> SignInAccount:
@@ -188,7 +182,7 @@ async def _change(server: SignInServer, unit: Unit, wish: _Link) -> SignInAccoun
         current, new = wish.token_hash, new if same else ""
         await codes.keep(unit, account.id, CodeKind.CHANGE_CURRENT, current, wish.email)
     else:
-        current, new = current if same else "", codes.code_hash(wanted, wish.code)
+        current, new = current if same else "", wish.token_hash
         await codes.keep(unit, account.id, CodeKind.CHANGE_NEW, new, wanted)
     if not same:
         await codes.forget(unit, account.id, CodeKind.CHANGE_NEW if of_current else CodeKind.CHANGE_CURRENT)

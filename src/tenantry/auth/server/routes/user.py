@@ -164,11 +164,10 @@ async def _set_password(server: SignInServer, unit: Unit, caller: SignedIn, hash
 async def _use_nonce(server: SignInServer, unit: Unit, caller: SignedIn, nonce: str) -> None:
     account = caller.account
     sent = account.row["reauthentication_sent_at"]
-    hashed = codes.code_hash(account.email, nonce)
     if (
         not account.row["reauthentication_token"]
         or codes.expired(sent, server)
-        or hashed != account.row["reauthentication_token"]
+        or not codes.fits(account.row["reauthentication_token"], account.email, nonce)
     ):
         raise SignInRefused(422, "reauthentication_not_valid", "Nonce has expired or is invalid")
     await unit.run("codes.reauthenticated", user=account.id)

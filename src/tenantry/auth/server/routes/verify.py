@@ -76,7 +76,7 @@ async def post_verify(server: SignInServer, request: Request) -> Response:
         await guess(server.database, "code", body["email"].lower())
     async with server.database.transaction() as unit:
         if by_hash:
-            account, used = await _by_hash(server, unit, kind, [token_hash])
+            account, used = await _by_hash(server, unit, kind, token_hash)
         else:
             account, used = await _by_code(server, unit, request, kind, body)
         done = await _apply(server, unit, account, used)
@@ -98,7 +98,7 @@ async def get_verify(server: SignInServer, request: Request) -> Response:
     pkce = hashed.startswith(codes.PKCE)
     try:
         async with server.database.transaction() as unit:
-            account, used = await _by_hash(server, unit, kind, [hashed])
+            account, used = await _by_hash(server, unit, kind, hashed)
             done = await _apply(server, unit, account, used)
             if done is None:
                 return _redirect(_with(target, {"message": HALF} if pkce else {}, {"message": HALF}))
@@ -146,11 +146,11 @@ def _with(target: str, query: Mapping[str, str], fragment: Mapping[str, str] | N
     return urlunsplit((parts.scheme, parts.netloc, parts.path, joined, after))
 
 
-async def _by_hash(server: SignInServer, unit: Unit, kind: str, hashes: list[str]) -> tuple[SignInAccount, CodeKind]:
+async def _by_hash(server: SignInServer, unit: Unit, kind: str, hashed: str) -> tuple[SignInAccount, CodeKind]:
     """Return whose code has a hash; it is exact: a hash of PKCE counts only with its prefix."""
     if kind not in _KINDS:
         raise invalid("Invalid email verification type")
-    found = await codes.owner(unit, hashes, *_KINDS[kind])
+    found = await codes.owner(unit, hashed, *_KINDS[kind])
     if found is None:
         raise codes.link_expired()
     account = await must_exist(unit, found[0])
@@ -176,8 +176,8 @@ async def _by_code(
     if kind not in _KINDS:
         # An address without an account is answered in the same way: nothing is looked up before the type is known.
         raise codes.code_expired()
-    hashes = codes.both_forms(codes.code_hash(email, body["token"]))
-    found = await codes.owner(unit, hashes, *_KINDS[kind])
+    hashed = await codes.hash_of_typed(unit, email, body["token"], *_KINDS[kind])
+    found = await codes.owner(unit, hashed, *_KINDS[kind]) if hashed is not None else None
     if found is None:
         await _banned_or_expired(server, unit, request, email)
         raise codes.code_expired()

@@ -37,11 +37,17 @@ update auth.users
 -- The account that a hash belongs to, locked: of two requests with one code the second finds none.
 select u.id, t.token_type::text
   from auth.one_time_tokens as t join auth.users as u on u.id = t.user_id
- where t.token_hash = any (%(hashes)s) and t.token_type = any (%(types)s::auth.one_time_token_type[])
+ where t.token_hash = %(hash)s and t.token_type = any (%(types)s::auth.one_time_token_type[])
  order by t.created_at desc
  limit 1
    for update of u
 
 -- name: still_there
 select exists (select from auth.one_time_tokens
-                where user_id = %(user)s and token_type = %(type)s::auth.one_time_token_type and token_hash = any (%(hashes)s))
+                where user_id = %(user)s and token_type = %(type)s::auth.one_time_token_type and token_hash = %(hash)s)
+
+-- name: sent_to
+-- The newest first. Two accounts may have been sent codes to one address: one wants it, or they are of two audiences.
+select token_hash from auth.one_time_tokens
+ where relates_to = %(address)s and token_type = any (%(types)s::auth.one_time_token_type[])
+ order by created_at desc
