@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from tests.conftest import Database
-from tests.integration.auth.sign_in import Studio, link_parts, ok, refused
+from tests.integration.auth.sign_in import Studio, ok, refused
 
 GONE = (403, "otp_expired")
 
