@@ -9,7 +9,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.signing import serving, verifying
+from benchmarks.signing import beside, serving, verifying
 
 PARTS = (verifying, serving)
 
@@ -18,8 +18,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python benchmarks/auth.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few repetitions and rows")
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of the table")
+    parser.add_argument(
+        "--beside", metavar="FILE", help="only compare with a Supabase Auth server, whose executable this is"
+    )
     given = parser.parse_args()
-    figures = [each for part in PARTS for each in part.figures(quick=given.quick)]
+    if given.beside is not None:
+        figures = beside.figures(given.beside, quick=given.quick)
+    else:
+        figures = [each for part in PARTS for each in part.figures(quick=given.quick)]
     if given.json:
         print(json.dumps({"figures": [asdict(each) for each in figures]}))
         return 0
