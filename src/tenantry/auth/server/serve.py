@@ -15,7 +15,7 @@ import psycopg
 import uvicorn
 from starlette.applications import Starlette
 
-from tenantry.auth.keys import KeySource, load_keys
+from tenantry.auth.keys import load_keys
 from tenantry.auth.mail import Mailer, MailTemplates, SmtpSender, read_mail_settings
 from tenantry.auth.passwords import Passwords
 from tenantry.auth.server.app import sign_in_app
@@ -48,16 +48,11 @@ def build(values: Mapping[str, str]) -> SignInServer:
     settings = sign_in_settings(values)
     return SignInServer(
         settings,
-        keys_of(values),
+        load_keys(None, values),
         Passwords(settings.bcrypt_threads),
         Database(settings.database_url.get_secret_value(), settings.pool_size),
         outbox_of(values),
     )
-
-
-def keys_of(values: Mapping[str, str]) -> KeySource:
-    named = values.get("GOTRUE_JWT_KEYS_FILE") or values.get("JWT_KEYS_FILE")
-    return load_keys(Path(named) if named else None, values)
 
 
 def outbox_of(values: Mapping[str, str]) -> Outbox | None:
@@ -127,4 +122,4 @@ def serve(values: Mapping[str, str], listening: socket.socket) -> None:
         uvicorn.Server(config).run(sockets=[listening])
 
 
-__all__ = ["application", "bound_socket", "build", "check_database", "keys_of", "outbox_of", "serve"]
+__all__ = ["application", "bound_socket", "build", "check_database", "outbox_of", "serve"]

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tenantry.cli.auth_options import DEFAULT_CONFIG, ConfigPath, auth_values
 from tenantry.cli.command import command
 from tenantry.cli.console import err, print_json
 
 
 @command("tenantry auth serve", "tenantry auth serve --config auth.env --port 9999", "tenantry auth serve --check")
 def serve(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            "-c",
-            help="Settings file that `tenantry auth init` wrote. Default: auth.env, if it is there.",
-            show_default=False,
-            envvar="TENANTRY_AUTH_CONFIG",
-        ),
-    ] = None,
+    config: ConfigPath = DEFAULT_CONFIG,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.", show_default=False)
     ] = None,
@@ -39,20 +29,17 @@ def serve(
     GOTRUE_SMTP_HOST …). Limits and codes are in the database, so several servers can run at once. Ctrl-C, or SIGTERM, completes the
     requests under way.
     """
-    from tenantry.cli.auth_options import need_auth_extra  # noqa: PLC0415 - the extra may be missing
+    values = dict(auth_values(config))
+    from tenantry.auth.keys import load_keys  # noqa: PLC0415
+    from tenantry.auth.server import serve as server  # noqa: PLC0415 - needs the extra
+    from tenantry.auth.settings import sign_in_settings  # noqa: PLC0415
 
-    need_auth_extra()
-    from tenantry.auth.server import serve as server  # noqa: PLC0415
-    from tenantry.auth.settings import read_values, sign_in_settings  # noqa: PLC0415
-
-    found = config or (Path("auth.env") if Path("auth.env").exists() else None)
-    values = read_values(os.environ, found)
     if host is not None:
         values["GOTRUE_API_HOST"] = host
     if port is not None:
         values["GOTRUE_API_PORT"] = str(port)
     settings = sign_in_settings(values)
-    server.keys_of(values).keys()
+    load_keys(None, values).keys()
     listening = server.bound_socket(settings.host, settings.port)
     with listening:
         server.check_database(settings)
