@@ -25,7 +25,7 @@ from tenantry.postgres import connect, with_parameters
 from tenantry.prove import prove
 from tenantry.prove.evidence import ProofOptions
 from tenantry.prove.evidence import gather as gather_evidence
-from tenantry.report import Duration, RunResults, build_report
+from tenantry.report.collect import Duration, RunResults, build_report
 from tenantry.report.evidence import write_evidence
 from tenantry.report.html import write_report
 from tenantry.settings import DATA_FOLDER, Settings, command, database, recreate_database, remember_demo

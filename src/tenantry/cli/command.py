@@ -1,19 +1,17 @@
-"""Declares and finds commands. A file in cli/commands/ is a command; there is no list to extend.
+"""Declares commands. A file in cli/commands/ is a command; there is no list to extend (tenantry.cli.folder finds it).
 
-    @command("tenantry verify --repair", section=Section.RUN, exit_1="source and target differ")
+    @command("tenantry verify --repair", section=HelpSection.RUN, exit_1="source and target differ")
     def verify(dsn: Dsn = None, manifest: ManifestPath = None, as_json: AsJson = False) -> None: ...
 
-A module, or package, with a `GROUP` is a command that has sub-commands: its own functions under @command, then those of the
-modules inside it. A module inside it with a `GROUP` is a group again.
+A module, or package, with a `GROUP` is a command that has sub-commands: its own functions under @command, then the modules
+inside it, each a command or a group again.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
-import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from types import ModuleType
@@ -106,7 +104,8 @@ def command(
         examples: complete calls, shown in the help text; the first is the most typical one.
         section: the heading under which a command of the first level is listed.
         exit_1: the condition for exit code 1, as a clause: "there are blockers"; empty for a command that never ends with it.
-        formerly: an earlier name of the command, which still works, hidden and with a notice.
+        formerly: an earlier name of the command, which still works, hidden and with a notice; only in the module of a group,
+            since a command that is a file is found by the file's name.
         details: makes the rest of the help text, and the examples, when they are shown.
     """
 
@@ -128,74 +127,19 @@ def help_text(text: str, examples: tuple[str, ...], exit_1: str | None) -> str:
     return "\n\n".join(part for part in (text.strip(), shown, codes) if part)
 
 
-# -- found -------------------------------------------------------------------------------------------------------------
-
-
-def modules(package: ModuleType) -> Iterator[ModuleType]:
-    """Return the modules and packages directly inside a package, in name order."""
-    for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
-        yield importlib.import_module(f"{package.__name__}.{found.name}")
-
-
 def declared(module: ModuleType) -> list[Declared]:
     """Yield the commands that a module declares itself, in order, without those it imports."""
     marked = [getattr(each, _MARK, None) for each in vars(module).values() if inspect.isfunction(each)]
     return [each for each in marked if each is not None and each.function.__module__ == module.__name__]
 
 
-def members(module: ModuleType) -> list[Declared]:
-    """Return the sub-commands of a group: its own, then those of the modules inside it."""
-    inside = modules(module) if hasattr(module, "__path__") else ()
-    return [*declared(module), *(each for one in inside if not hasattr(one, "GROUP") for each in declared(one))]
-
-
-def groups(module: ModuleType) -> list[ModuleType]:
-    """Return the modules inside a group that are groups themselves."""
-    return [each for each in modules(module) if hasattr(each, "GROUP")] if hasattr(module, "__path__") else []
-
-
-def assemble(app: typer.Typer, package: ModuleType) -> None:
-    """Add every command that is found in the package, by section and name."""
-    order = list(HelpSection)
-    adders: list[tuple[int, str, Callable[[], None]]] = []
-    for module in modules(package):
-        group: Group | None = getattr(module, "GROUP", None)
-        if group is not None:
-            name = _name(module)
-            adders.append((order.index(group.section), name, functools.partial(_add_group, app, name, group, module)))
-            continue
-        for each in declared(module):
-            place = order.index(each.section) if each.section is not None else len(order)
-            adders.append((place, each.name, functools.partial(_add, app, each)))
-    for *_, add in sorted(adders, key=lambda each: each[:2]):
-        add()
-
-
-def _add(app: typer.Typer, each: Declared) -> None:
+def add(app: typer.Typer, each: Declared) -> None:
+    """Add a command, also under its former name."""
     kind = _Command if each.details is None else type("_DetailedCommand", (_DetailedCommand,), {"declared": each})
     text = each.help if each.details is None else each.summary
     app.command(each.name, cls=kind, help=text, rich_help_panel=each.section)(each.function)
     if each.formerly is not None:
         app.command(each.formerly, cls=_Command, help=each.help, hidden=True)(_under_former_name(each))
-
-
-def _add_group(app: typer.Typer, name: str, group: Group, module: ModuleType) -> None:
-    text = group.help or inspect.getdoc(group.callback) or ""
-    inner = typer.Typer(
-        callback=group.callback,
-        invoke_without_command=group.callback is not None,
-        no_args_is_help=group.callback is None,
-        help=help_text(text, (group.example,), group.exit_1),
-    )
-    for each in members(module):
-        _add(inner, each)
-    for one in groups(module):
-        _add_group(inner, _name(one), one.GROUP, one)
-    app.add_typer(inner, name=name, rich_help_panel=group.section)
-
-
-def _name(module: ModuleType) -> str:
-    return module.__name__.rpartition(".")[2].replace("_", "-")
 
 
 def _under_former_name(each: Declared) -> Callable[..., Any]:
@@ -246,11 +190,8 @@ __all__ = [
     "Details",
     "Group",
     "HelpSection",
-    "assemble",
+    "add",
     "command",
     "declared",
-    "groups",
     "help_text",
-    "members",
-    "modules",
 ]

@@ -1,4 +1,4 @@
-"""The entry point: assembles the commands, and turns errors into messages and exit codes."""
+"""The entry point: runs a command, and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ import typer
 
 from tenantry import __version__
 from tenantry.cli import commands
-from tenantry.cli.command import assemble
 from tenantry.cli.console import err, print_json, print_text
+from tenantry.cli.folder import group_of
 from tenantry.errors import TenantryError
 from tenantry.postgres import explain
 from tenantry.report.foreign_text import escape
 
 app = typer.Typer(
     name="tenantry",
+    cls=group_of(commands),
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -58,9 +59,6 @@ def _main(
     ] = False,
 ) -> None:
     pass
-
-
-assemble(app, commands)
 
 
 # The base of the library's usage errors, which gives public names only to the leaves of the hierarchy.

@@ -36,7 +36,7 @@ from tenantry.migrate.throttle.overrides import pause
 from tenantry.migrate.throttle.throttle import Throttle
 from tenantry.plan import Step
 from tenantry.postgres import EmbeddedServer
-from tenantry.report import build_report
+from tenantry.report.collect import build_report
 from tenantry.report.html import render_html
 from tenantry.report.timeline import Timeline, read_timeline
 from tests.conftest import Database, fresh_database, running_server

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +19,7 @@ import typer
 from typer.testing import CliRunner
 
 import tenantry.cli.commands
-from tenantry.cli.command import Details, HelpSection, _add, command, declared, groups, members, modules
+from tenantry.cli.command import Details, HelpSection, add, command, declared
 from tenantry.cli.main import app
 from tenantry.cli.options import RENAMED
 from tenantry.errors import TenantryError
@@ -48,12 +52,45 @@ SHOWN = {words: each for words, each in commands() if not each.hidden}
 def test_every_file_of_the_folder_is_a_command_or_part_of_one() -> None:
     names = {path.relative_to(FOLDER).with_suffix("").as_posix().split("/")[0] for path in FILES} - {"__init__"}
     assert set(PROGRAM.commands) == {name.replace("_", "-") for name in names}
-    for module in modules(tenantry.cli.commands):
-        found = [each.name for each in declared(module)]
+    for path in FILES:
+        words = path.relative_to(FOLDER).with_suffix("").parts
+        module = importlib.import_module(".".join(("tenantry.cli.commands", *words)).removesuffix(".__init__"))
+        found = [(each.name, each.formerly) for each in declared(module)]
         if hasattr(module, "GROUP"):
-            assert members(module) or groups(module), module.__name__
-        else:
-            assert found == [module.__name__.rpartition(".")[2].replace("_", "-")], "one command, named after its file"
+            assert found or path.name == "__init__.py", f"{module.__name__} is a group without commands"
+        elif len(words) > 1 or words[0] != "__init__":
+            assert found == [(path.stem.replace("_", "-"), None)], "one command, named after its file"
+
+
+@pytest.mark.parametrize("words", ["", "auth", "auth keys", "auth users", "users"])
+def test_a_list_of_commands_shows_what_they_say_themselves(words: str) -> None:
+    group = PROGRAM
+    for word in words.split():
+        group = group.commands[word]
+
+    def seen(commands: dict[str, Any]) -> list[tuple[str, str | None, str]]:
+        return [
+            (name, each.rich_help_panel, inspect.cleandoc(each.short_help or each.help).split("\n\n")[0])
+            for name, each in commands.items()
+        ]
+
+    assert seen(group.commands.listed()) == seen(dict(group.commands))
+
+
+def test_a_command_imports_its_own_module_only() -> None:
+    code = """
+import sys
+from tenantry.cli.main import app
+for words in sys.argv[1:]:
+    app(words.split(), standalone_mode=False)
+print(sorted(name for name in sys.modules if name.startswith("tenantry.cli.commands.")))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "--help", "auth --help", "auth keys show --help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    wanted = [f"tenantry.cli.commands.{each}" for each in ("auth", "auth.keys", "auth.keys.show")]
+    assert ran.stdout.splitlines()[-1] == str(wanted)
 
 
 @pytest.mark.parametrize("words", SHOWN)
@@ -170,7 +207,7 @@ def test_the_list_of_commands_makes_no_help_text_that_needs_costly_imports() -> 
     for each in (costly, cheap):
         each.__module__ = "commands"
         setattr(module, each.__name__, each)
-        _add(app, declared(module)[-1])
+        add(app, declared(module)[-1])
     listed = CliRunner().invoke(app, ["--help"]).output
     assert "Do something costly." in listed
     assert made == []

@@ -25,7 +25,7 @@ from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.migrate.switch.cutover import readiness
 from tenantry.prove.evidence import ProofEvidence, ProofOptions, gather_target
 from tenantry.prove.lint.run import find_exceptions
-from tenantry.report import Duration, RunResults, build_report
+from tenantry.report.collect import Duration, RunResults, build_report
 from tenantry.report.html import write_report
 from tenantry.report.terminal import prove as proof_view
 from tenantry.report.terminal.migrate import accounts, readiness_lines

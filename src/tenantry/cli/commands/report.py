@@ -13,7 +13,7 @@ from tenantry.cli.console import err, out, print_json
 from tenantry.cli.database import need_run, prepared_project
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.cli.progress import Bars
-from tenantry.report import RunResults, build_report, recorded_durations
+from tenantry.report.collect import RunResults, build_report, recorded_durations
 from tenantry.report.html import write_report
 from tenantry.report.terminal.report import report_summary
 from tenantry.settings import command as program
