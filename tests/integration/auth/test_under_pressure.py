@@ -159,6 +159,20 @@ def test_connections_that_ended_while_nobody_used_them_are_not_given_out(
     assert time.monotonic() - begun < 20, "without pauses between attempts"
 
 
+def test_connections_to_a_standby_are_replaced_after_a_failover(
+    served: Mailed, database: Database, http: httpx.Client
+) -> None:
+    body = {"email": "failover@mail.example", "password": PASSWORD}
+    reconnect = "select pg_terminate_backend(pid, 30000) from pg_stat_activity where usename like 'tenantry_auth%%'"
+    with database.connect() as owner:
+        owner.execute("alter database pressure set default_transaction_read_only = on")
+        owner.execute(reconnect)
+        assert said(http.post("/signup", json=body)) == (503, "unexpected_failure")
+        owner.execute("alter database pressure reset default_transaction_read_only")
+    answers = [said(http.post("/signup", json=body)) for _ in range(8)]
+    assert answers[-1] == (200, "") and set(answers) <= {(200, ""), (503, "unexpected_failure")}
+
+
 def test_a_dead_mail_server_delays_the_mail_and_nothing_else(served: Mailed, http: httpx.Client) -> None:
     with served.mailbox.dead():
         begun = time.monotonic()

@@ -74,7 +74,12 @@ class Database:
         while True:
             async with self._pool.connection() as connection:
                 if not await _has_ended(connection):
-                    yield connection
+                    try:
+                        yield connection
+                    except psycopg.errors.ReadOnlySqlTransaction:
+                        # After a failover this one leads to a standby.
+                        await connection.close()
+                        raise
                     return
                 await connection.close()
 
@@ -151,7 +156,7 @@ def database_failure(problem: Exception) -> SignInRefused:
             return SignInRefused(
                 504, "request_timeout", "Processing this request timed out, please retry after a moment."
             )
-        case PoolTimeout() | psycopg.OperationalError():
+        case PoolTimeout() | psycopg.OperationalError() | psycopg.errors.ReadOnlySqlTransaction():
             _log.error("the database does not answer: %s", type(problem).__name__)
             return SignInRefused(
                 503, "unexpected_failure", "The database of accounts does not answer, please retry after a moment."
