@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
+
+import pyotp
 
 from tests.conftest import Database
-from tests.integration.auth.sign_in import Studio, ok, refused
+from tests.integration.auth.sign_in import Studio, link_parts, ok, refused
 
 GONE = (403, "otp_expired")
 
@@ -33,3 +36,65 @@ def test_a_code_that_supabase_auth_sent_counts_here(sign_in: Studio, accounts: D
     with accounts.connect() as owner:
         owner.execute("update auth.one_time_tokens set token_hash = %s", [f"pkce_{theirs}"])
     ok(sign_in.post("/verify", {"type": "recovery", "email": "ada@example.com", "token": "123456"}))
+
+
+def change_address(sign_in: Studio, session: dict[str, Any], old: str, new: str) -> None:
+    ok(sign_in.call("PUT", "/user", {"email": new}, session["access_token"]))
+    for address in (old, new):
+        code = sign_in.outbox.last("email_change", address).code
+        ok(sign_in.post("/verify", {"type": "email_change", "email": address, "token": code}))
+
+
+def test_codes_that_went_to_an_earlier_address_count_no_more(sign_in: Studio) -> None:
+    session = sign_in.signed_up("ada@example.com")
+    ok(sign_in.post("/recover", {"email": "ada@example.com"}))
+    mail = sign_in.outbox.last("recovery")
+    change_address(sign_in, session, "ada@example.com", "ada@example.org")
+    by_hash = {"type": "recovery", "token_hash": str(mail.values["token_hash"])}
+    for email in ("ada@example.com", "ada@example.org"):
+        assert refused(sign_in.post("/verify", {"type": "recovery", "email": email, "token": mail.code})) == GONE
+    assert refused(sign_in.post("/verify", by_hash)) == GONE
+
+
+def test_a_link_that_was_opened_before_a_password_change_opens_nothing_afterwards(sign_in: Studio) -> None:
+    session = sign_in.signed_up("ada@example.com")
+    verifier = "v" * 43
+    asked = {"code_challenge": verifier, "code_challenge_method": "plain"}
+    ok(sign_in.post("/recover", {"email": "ada@example.com", **asked}))
+    opened = sign_in.call("GET", sign_in.outbox.last("recovery").link.removeprefix("http://auth.test"))
+    code = link_parts(opened.headers["location"])[1]["code"]
+    ok(sign_in.call("PUT", "/user", {"password": "another horse"}, session["access_token"]))
+    exchanged = sign_in.post("/token?grant_type=pkce", {"auth_code": code, "code_verifier": verifier})
+    assert refused(exchanged) == (404, "flow_state_not_found")
+
+
+def test_a_token_of_an_administrator_ends_with_their_session_role_and_ban(sign_in: Studio) -> None:
+    account = sign_in.signed_up("root@example.com")["user"]["id"]
+    program = sign_in.admin_token()
+    path = f"/admin/users/{account}"
+
+    def administrator() -> str:
+        ok(sign_in.call("PUT", path, {"role": "supabase_admin", "ban_duration": "none"}, program))
+        token: str = sign_in.signed_in("root@example.com")["access_token"]
+        ok(sign_in.call("GET", "/admin/users", token=token))
+        return token
+
+    token = administrator()
+    assert sign_in.post("/logout", token=token).status_code == 204
+    assert refused(sign_in.call("GET", "/admin/users", token=token)) == (403, "session_not_found")
+    token = administrator()
+    ok(sign_in.call("PUT", path, {"ban_duration": "1h"}, program))
+    assert refused(sign_in.call("GET", "/admin/sso/providers", token=token)) == (403, "user_banned")
+    token = administrator()
+    ok(sign_in.call("PUT", path, {"role": "authenticated"}, program))
+    assert refused(sign_in.call("GET", path, token=token)) == (403, "not_admin")
+    token = administrator()
+    enrolled = ok(sign_in.post("/factors", {"factor_type": "totp"}, token))
+    challenge = ok(sign_in.post(f"/factors/{enrolled['id']}/challenge", token=token))["id"]
+    code = pyotp.TOTP(enrolled["totp"]["secret"]).now()
+    raised = ok(sign_in.post(f"/factors/{enrolled['id']}/verify", {"challenge_id": challenge, "code": code}, token))
+    ok(sign_in.call("GET", path, token=raised["access_token"]))
+    by_password_alone = sign_in.signed_in("root@example.com")["access_token"]
+    assert refused(sign_in.call("GET", path, token=by_password_alone)) == (401, "insufficient_aal")
+    ok(sign_in.call("DELETE", path, token=program))
+    assert refused(sign_in.call("GET", path, token=raised["access_token"])) == (403, "user_not_found")

@@ -157,16 +157,32 @@ def _over(session: Row, server: SignInServer) -> bool:
     return timebox is not None and session["created_at"] + timebox <= now
 
 
-def administrator(request: Request, server: SignInServer) -> str:
-    """Return the role of an administrator's token.
+async def administrator(request: Request, server: SignInServer) -> str:
+    """Return the role of an administrator's token. That of an account counts as long as its session, its role and, where the account has a
+    second factor, with it; that of a program, which names no session, until it expires.
 
     Raises:
         SignInRefused: 401 or 403, there is none.
     """
-    role = claims_of(request, server).get("role")
+    claims = claims_of(request, server)
+    role = claims.get("role")
     if not isinstance(role, str) or role not in server.settings.admin_roles:
-        raise SignInRefused(403, "not_admin", "User not allowed")
+        raise _not_admin()
+    if claims.get("session_id") and claims["session_id"] != _NO_SESSION:
+        async with server.database.connection() as unit:
+            caller = await signed_in(request, server, unit)
+        # A hook may give another role than the account has.
+        if server.settings.token_hook_name is None and caller.account.row["role"] != role:
+            raise _not_admin()
+        if caller.account.has_verified_factor and caller.aal != "aal2":
+            raise SignInRefused(
+                401, "insufficient_aal", "AAL2 session is required of administrators with a second factor."
+            )
     return role
+
+
+def _not_admin() -> SignInRefused:
+    return SignInRefused(403, "not_admin", "User not allowed")
 
 
 __all__ = ["AUDIENCE_HEADER", "SignedIn", "administrator", "audience", "claims_of", "signed_in"]

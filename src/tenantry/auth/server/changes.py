@@ -14,13 +14,15 @@ from tenantry.auth.server.failures import email_exists
 
 
 async def password_changed(unit: Unit, account: UUID, hashed: str, keep_session: Any = None) -> None:
-    """Store a new password. All other sessions end, and so do all codes that were sent.
+    """Store a new password. All other sessions end, and so do all codes that were sent, and those
+    of PKCE that links were exchanged for.
 
     Args:
         keep_session: the id of the session that stays; None: all end.
     """
     await unit.run("accounts.password", id=account, hash=hashed)
     await unit.run("codes.forget_all", user=account)
+    await unit.run("flows.forget", user=account, but=None)
     if keep_session is None:
         await unit.run("sessions.end_all", user=account)
     else:
@@ -54,7 +56,8 @@ async def email_changed(unit: Unit, account: SignInAccount) -> None:
     else:
         await create_email_identity(unit, account.id, wanted, verified=True)
     await unit.run("accounts.email_changed", id=account.id)
-    await forget(unit, account.id, CodeKind.CHANGE_NEW, CodeKind.CHANGE_CURRENT)
+    await unit.run("codes.forget_all", user=account.id)
+    await unit.run("flows.forget", user=account.id, but="email_change")
     await unit.run("accounts.providers", id=account.id)
 
 

@@ -42,7 +42,7 @@ _LINK: Mapping[str, type] = {
 
 
 async def invite(server: SignInServer, request: Request) -> Response:
-    role = administrator(request, server)
+    role = await administrator(request, server)
     body = await read_body(request, {"email": str, "data": dict})
     email = email_address(body["email"])
     aud = audience(request, server, claims_of(request, server))
@@ -80,7 +80,7 @@ async def _new_or_unconfirmed(
 
 
 async def generate_link(server: SignInServer, request: Request) -> Response:
-    role = administrator(request, server)
+    role = await administrator(request, server)
     body = await read_body(request, _LINK)
     email = email_address(body["email"])
     aud = audience(request, server, claims_of(request, server))

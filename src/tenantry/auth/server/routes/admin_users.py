@@ -55,7 +55,7 @@ _FIELDS: Mapping[str, type] = {
 
 
 async def list_users(server: SignInServer, request: Request) -> Response:
-    administrator(request, server)
+    await administrator(request, server)
     page, per_page = _number(request, "page", 1), _number(request, "per_page", PER_PAGE)
     newest_first = _direction(request)
     wanted = request.query_params.get("filter", "").replace("\x00", "")
@@ -111,7 +111,7 @@ def _direction(request: Request) -> bool:
 
 
 async def create_user(server: SignInServer, request: Request) -> Response:
-    role = administrator(request, server)
+    role = await administrator(request, server)
     body = await read_body(request, _FIELDS)
     aud = body["aud"] or audience(request, server, claims_of(request, server))
     if not body["email"] and not body["phone"]:
@@ -191,13 +191,13 @@ async def _loaded(unit: Unit, request: Request) -> SignInAccount:
 
 
 async def get_user(server: SignInServer, request: Request) -> Response:
-    administrator(request, server)
+    await administrator(request, server)
     async with server.database.connection() as unit:
         return answer((await _loaded(unit, request)).shown())
 
 
 async def update_user(server: SignInServer, request: Request) -> Response:
-    role = administrator(request, server)
+    role = await administrator(request, server)
     async with server.database.connection() as unit:
         account = await _loaded(unit, request)
     body = await read_body(request, _FIELDS, password=None)
@@ -244,10 +244,11 @@ async def _set_email(unit: Unit, account: SignInAccount, email: str, *, confirme
     await unit.run("admin.email", id=account.id, email=email, confirmed=confirmed_too)
     # Codes that went to the earlier address must not open the account.
     await unit.run("codes.forget_all", user=account.id)
+    await unit.run("flows.forget", user=account.id, but=None)
 
 
 async def delete_user(server: SignInServer, request: Request) -> Response:
-    role = administrator(request, server)
+    role = await administrator(request, server)
     content = await body_bytes(request)
     soft = False
     if content:
@@ -268,14 +269,14 @@ async def delete_user(server: SignInServer, request: Request) -> Response:
 
 
 async def list_factors(server: SignInServer, request: Request) -> Response:
-    administrator(request, server)
+    await administrator(request, server)
     async with server.database.connection() as unit:
         account = await _loaded(unit, request)
     return answer([factor_json(each) for each in account.factors])
 
 
 async def delete_factor(server: SignInServer, request: Request) -> Response:
-    administrator(request, server)
+    await administrator(request, server)
     async with server.database.transaction() as unit:
         account, factor = await _loaded_factor(unit, request)
         await note(unit, "factor_deleted", account, {"user_id": str(account.id), "factor_id": factor["id"]})
@@ -285,7 +286,7 @@ async def delete_factor(server: SignInServer, request: Request) -> Response:
 
 
 async def update_factor(server: SignInServer, request: Request) -> Response:
-    role = administrator(request, server)
+    role = await administrator(request, server)
     body = await read_body(request, {"friendly_name": str, "phone": str})
     async with server.database.transaction() as unit:
         account, factor = await _loaded_factor(unit, request)
@@ -316,7 +317,7 @@ async def _loaded_factor(unit: Unit, request: Request) -> tuple[SignInAccount, M
 
 
 async def audit(server: SignInServer, request: Request) -> Response:
-    administrator(request, server)
+    await administrator(request, server)
     page, per_page = max(_number(request, "page", 1), 1), _number(request, "per_page", PER_PAGE)
     scope, _, text = request.query_params.get("query", "").partition(":")
     keys = {"author": ["actor_username", "actor_name"], "action": ["action"], "type": ["log_type"]}.get(scope)

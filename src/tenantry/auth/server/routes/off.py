@@ -45,7 +45,7 @@ async def callback(server: SignInServer, request: Request) -> Response:
 
 def _shows(content: Any) -> Handler:
     async def show(server: SignInServer, request: Request) -> Response:
-        administrator(request, server)
+        await administrator(request, server)
         return answer(content)
 
     return show
@@ -62,7 +62,7 @@ def _signed_in_then(status: int, code: str, message: str) -> Handler:
 
 def _administrator_then(status: int, code: str, message: str) -> Handler:
     async def refuse(server: SignInServer, request: Request) -> Response:
-        administrator(request, server)
+        await administrator(request, server)
         raise SignInRefused(status, code, message)
 
     return refuse

@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from tenantry.auth.server import codes, flows
 from tenantry.auth.server.accounts import SignInAccount, account_by_email, must_exist, random_password
 from tenantry.auth.server.caller import audience
-from tenantry.auth.server.changes import account_confirmed, confirmed, email_changed, password_changed
+from tenantry.auth.server.changes import account_confirmed, confirmed, email_changed
 from tenantry.auth.server.codes import CodeKind
 from tenantry.auth.server.database import Unit
 from tenantry.auth.server.endpoint import Endpoint, answer
@@ -220,7 +220,8 @@ async def _apply(server: SignInServer, unit: Unit, account: SignInAccount, used:
 async def _confirm(server: SignInServer, unit: Unit, account: SignInAccount) -> None:
     if not account.has_password and account.row["invited_at"] is not None:
         # A password that nobody knows, until the person sets one.
-        await password_changed(unit, account.id, await server.passwords.hashed(random_password()))
+        await unit.run("accounts.password", id=account.id, hash=await server.passwords.hashed(random_password()))
+        await codes.forget(unit, account.id, *CodeKind)
     await note(unit, "user_signedup", account, {"provider": "email"})
     await confirmed(unit, account)
 

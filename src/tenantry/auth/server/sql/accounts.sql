@@ -121,8 +121,10 @@ update auth.users as u
  where u.id = %(id)s and jsonb_array_length(p.names) > 0
 
 -- name: email_changed
+-- Codes that went to the earlier address count no more.
 update auth.users
-   set email = email_change, email_change = '', email_change_token_current = '', email_change_token_new = '',
+   set email = email_change, email_change = '', email_change_token_current = '', email_change_token_new = '', confirmation_token = '',
+       recovery_token = '', reauthentication_token = '',
        email_change_confirm_status = 0, email_confirmed_at = coalesce(email_confirmed_at, now()), is_anonymous = false, updated_at = now(),
        raw_user_meta_data = coalesce(raw_user_meta_data, '{}') || '{"email_verified": true}'
            || case when raw_user_meta_data ? 'email' then jsonb_build_object('email', email_change) else '{}' end

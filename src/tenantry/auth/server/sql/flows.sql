@@ -19,6 +19,9 @@ select id, user_id, code_challenge, code_challenge_method::text as challenge_met
        coalesce(auth_code_issued_at, created_at) < now() - %(lifetime)s::interval as expired
   from auth.flow_state where auth_code = %(code)s
 
+-- name: forget
+delete from auth.flow_state where user_id = %(user)s and authentication_method is distinct from %(but)s
+
 -- name: use
 -- A code counts once: of two requests the second deletes nothing.
 delete from auth.flow_state where id = %(id)s returning user_id
