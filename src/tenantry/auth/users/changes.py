@@ -51,8 +51,10 @@ def one_time_link(connection: Connection, account: UUID, kind: str, settings: Li
             )
         made = new_link(kind, email, settings)
         values = {"id": account, "hash": made.token_hash, "email": email.lower()}
-        kept, token = ("invitation", "confirmation_token") if kind == "invite" else ("recovery", "recovery_token")
-        connection.execute(block(f"keep_{kept}"), values)
+        kept, token = (
+            ("keep_invitation", "confirmation_token") if kind == "invite" else ("keep_recovery", "recovery_token")
+        )
+        connection.execute(block(kept), values)
         connection.execute(block("keep_token"), {**values, "type": token})
         action = ("user_invited", "team") if kind == "invite" else ("user_recovery_requested", "user")
         connection.execute(block("note"), {"ids": [account], "action": action[0], "type": action[1]})
