@@ -8,7 +8,8 @@ from typing import Any
 import pyotp
 
 from tests.conftest import Database
-from tests.integration.auth.sign_in import Studio, link_parts, ok, refused
+from tests.integration.auth.conftest import LOGIN
+from tests.integration.auth.sign_in import Studio, link_parts, ok, refused, studio
 
 GONE = (403, "otp_expired")
 
@@ -98,3 +99,63 @@ def test_a_token_of_an_administrator_ends_with_their_session_role_and_ban(sign_i
     assert refused(sign_in.call("GET", path, token=by_password_alone)) == (401, "insufficient_aal")
     ok(sign_in.call("DELETE", path, token=program))
     assert refused(sign_in.call("GET", path, token=raised["access_token"])) == (403, "user_not_found")
+
+
+def unconfirmed(sign_in: Studio, email: str) -> None:
+    """The attacker signs up with the address of somebody else, and hopes that their password stays."""
+    ok(sign_in.post("/signup", {"email": email, "password": "of the attacker"}))
+
+
+def entered(sign_in: Studio, email: str, password: str) -> bool:
+    response = sign_in.post("/token?grant_type=password", {"email": email, "password": password})
+    assert response.status_code in {200, 400}, response.text
+    return response.status_code == 200
+
+
+def by_mail(sign_in: Studio, kind: str, email: str) -> dict[str, Any]:
+    return ok(sign_in.post("/verify", {"type": kind, "email": email, "token": sign_in.outbox.last(kind, email).code}))
+
+
+def test_who_signed_up_with_the_address_of_somebody_else_has_no_way_in(sign_in: Studio) -> None:
+    program = sign_in.admin_token()
+    email = "{}@example.com".format
+    for way in ("otp", "signup", "recover", "invite", "link"):
+        unconfirmed(sign_in, email(way))
+    ok(sign_in.post("/otp", {"email": email("otp")}))
+    by_mail(sign_in, "signup", email("otp"))
+    ok(sign_in.post("/signup", {"email": email("signup"), "password": "of the victim"}))
+    session = by_mail(sign_in, "signup", email("signup"))
+    ok(sign_in.post("/recover", {"email": email("recover")}))
+    by_mail(sign_in, "recovery", email("recover"))
+    ok(sign_in.post("/invite", {"email": email("invite")}, program))
+    by_mail(sign_in, "invite", email("invite"))
+    link = {"type": "signup", "email": email("link"), "password": "of the victim"}
+    code = ok(sign_in.post("/admin/generate_link", link, program))["hashed_token"]
+    ok(sign_in.post("/verify", {"type": "signup", "token_hash": code}))
+    for way in ("otp", "signup", "recover", "invite", "link"):
+        assert not entered(sign_in, email(way), "of the attacker"), way
+    assert entered(sign_in, email("link"), "of the victim")
+    # Of two who have claimed an address nobody knows which one confirmed it: the mail alone counts, until a password is set.
+    assert not entered(sign_in, email("signup"), "of the victim")
+    ok(sign_in.call("PUT", "/user", {"password": "of the victim"}, session["access_token"]))
+    assert entered(sign_in, email("signup"), "of the victim")
+    # Who signs up twice with one password keeps it.
+    for _ in range(2):
+        unconfirmed(sign_in, email("twice"))
+    by_mail(sign_in, "signup", email("twice"))
+    assert entered(sign_in, email("twice"), "of the attacker")
+
+
+def test_a_sign_up_without_confirmation_opens_no_account_that_waits_for_one(accounts: Database) -> None:
+    with studio(accounts.dsn_as(LOGIN), GOTRUE_MAILER_AUTOCONFIRM="true") as sign_in:
+        program = sign_in.admin_token()
+        ok(sign_in.post("/invite", {"email": "invited@example.com"}, program))
+        migrated = {"email": "migrated@example.com", "password": "of the victim"}
+        ok(sign_in.post("/admin/users", migrated, program))
+        for email in ("invited@example.com", "migrated@example.com"):
+            tried = sign_in.post("/signup", {"email": email, "password": "of the attacker"})
+            assert refused(tried) == (422, "user_already_exists")
+        ok(sign_in.post("/otp", {"email": "invited@example.com"}))
+        assert not entered(sign_in, "invited@example.com", "of the attacker")
+        assert ok(sign_in.post("/signup", migrated))["user"]["email"] == "migrated@example.com"
+        by_mail(sign_in, "magiclink", "invited@example.com")

@@ -99,7 +99,9 @@ update auth.users set recovery_token = %(hash)s, recovery_sent_at = now(), updat
 
 -- name: keep_invitation
 update auth.users
-   set confirmation_token = %(hash)s, confirmation_sent_at = now(), invited_at = coalesce(invited_at, now()), updated_at = now()
+   set confirmation_token = %(hash)s, confirmation_sent_at = now(), invited_at = coalesce(invited_at, now()), updated_at = now(),
+       -- Whoever signed up before with a password has not shown that the address is theirs.
+       encrypted_password = case when email_confirmed_at is null then '' else encrypted_password end
  where id = %(id)s
 
 -- name: keep_token

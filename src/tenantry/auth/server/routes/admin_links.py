@@ -68,6 +68,10 @@ async def _new_or_unconfirmed(
     account = await account_by_email(unit, email, aud)
     if account is not None and not account.confirmed:
         await unit.run("accounts.lock", id=account.id)
+        # Whoever signed up before with a password has not shown that the address is theirs.
+        await unit.run("accounts.forget_password", id=account.id)
+        if hashed:
+            await unit.run("accounts.password", id=account.id, hash=hashed)
         return await must_exist(unit, account.id)
     if account is not None or await email_is_taken(unit, email, aud):
         raise email_exists()
@@ -94,11 +98,11 @@ async def generate_link(server: SignInServer, request: Request) -> Response:
             kind, password = "signup", random_password()
         elif kind in {"recovery", "email_change_current", "email_change_new"}:
             raise SignInRefused(404, "user_not_found", "User with this email not found")
-    if kind == "signup" and account is None:
-        if not password:
-            raise invalid("Signup requires a valid password")
+    if kind == "signup" and account is None and not password:
+        raise invalid("Signup requires a valid password")
+    if kind == "signup" and password:
         check_strength(server, password)
-    hashed = await server.passwords.hashed(password) if kind == "signup" and account is None else ""
+    hashed = await server.passwords.hashed(password) if kind == "signup" and password else ""
     code = codes.new_code(server.settings.otp_length)
     sent_to = body["new_email"] if kind == "email_change_new" else email
     wish = _Link(kind, email, aud, codes.code_hash(sent_to, code), body["data"], body["new_email"], hashed, role)

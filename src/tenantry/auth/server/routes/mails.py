@@ -81,7 +81,8 @@ async def _magic_link(server: SignInServer, request: Request, body: Mapping[str,
     if account is None or not account.confirmed:
         if settings.signup_disabled:
             raise signups_disabled()
-        await sign_up_email(server, request, email, random_password(), body["data"] or {}, asked)
+        if account is None or not settings.autoconfirm:
+            await sign_up_email(server, request, email, random_password(), body["data"] or {}, asked)
         if not settings.autoconfirm:
             return answer({})
     await _send_recovery(server, request, email, "magiclink", asked)

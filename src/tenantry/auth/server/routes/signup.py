@@ -97,15 +97,19 @@ async def sign_up_email(
     data: Mapping[str, Any],
     asked: tuple[str, str] | None,
 ) -> SignInAccount | dict[str, Any]:
-    """Create an account, or send its mail once more.
+    """Create an account, or send its mail once more. If the account has another password, that one counts no more.
 
     Returns:
         The account; or, where a confirmed account has the address, the JSON of one that does not exist.
 
     Raises:
-        SignInRefused: 422 user_already_exists, only where new accounts need no confirmation, so that the answer tells anyway.
+        SignInRefused: 422 user_already_exists, only where new accounts need no confirmation, so that the answer tells anyway. An account that waits
+            for a confirmation, such as an invited one, is opened there by its password or its mail alone.
     """
     aud, settings = audience(request, server), server.settings
+    async with server.database.connection() as unit:
+        before = await account_by_email(unit, email, aud)
+    same = before is not None and not before.confirmed and await _has_password(server, before, password)
     redirect_to = redirect_target(request, settings)
     # Hashed in any case: the time of an answer does not tell whether the address has an account.
     hashed = await server.passwords.hashed(password)
@@ -114,11 +118,21 @@ async def sign_up_email(
         await codes.must_have_room(server)
     async with server.database.transaction() as unit:
         account = await _taken_or_new(server, unit, email, aud, hashed, data)
+        if account is not None and not account.confirmed and account.row["encrypted_password"] != hashed:
+            await unit.run("accounts.lock", id=account.id)
+            account = await must_exist(unit, account.id)
+            if before is None or account.row["encrypted_password"] != before.row["encrypted_password"]:
+                same = await _has_password(server, account, password)
+            if not same and not account.confirmed:
+                # Two have claimed the address. Whoever confirms it gets in by the mail, and neither of them by a password.
+                if settings.autoconfirm:
+                    raise user_exists()
+                await unit.run("accounts.forget_password", id=account.id)
         if account is None or account.confirmed:
             if account is not None:
                 await note(unit, "user_repeated_signup", account, {"provider": "email"})
             if settings.autoconfirm:
-                raise SignInRefused(422, "user_already_exists", "User already registered", keep=True)
+                raise user_exists()
             return _made_up(settings.jwt_audience, email, data)
         await create_email_identity(unit, account.id, account.email, data)
         await unit.run("accounts.drop_unconfirmed_identities", user=account.id, provider="email")
@@ -133,6 +147,14 @@ async def sign_up_email(
         account = await must_exist(unit, account.id)
     codes.send(server, *mails)
     return account
+
+
+def user_exists() -> SignInRefused:
+    return SignInRefused(422, "user_already_exists", "User already registered", keep=True)
+
+
+async def _has_password(server: SignInServer, account: SignInAccount, password: str) -> bool:
+    return account.has_password and await server.passwords.matches(password, account.row["encrypted_password"])
 
 
 async def _taken_or_new(

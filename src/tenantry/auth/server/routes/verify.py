@@ -210,6 +210,8 @@ async def _apply(server: SignInServer, unit: Unit, account: SignInAccount, used:
             await note(unit, "login", account)
         else:
             await note(unit, "user_signedup", account, {"provider": "email"})
+            # Whoever signed up with a password has not shown that the address is theirs.
+            await unit.run("accounts.forget_password", id=account.id)
             await account_confirmed(unit, account)
     elif not await _change(server, unit, account, used):
         return None

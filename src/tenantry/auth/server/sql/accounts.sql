@@ -91,6 +91,10 @@ update auth.users
        reauthentication_sent_at = null, updated_at = now()
  where id = %(id)s
 
+-- name: forget_password
+-- The password of an address that nobody has confirmed, which may be that of somebody who claims another person's address.
+update auth.users set encrypted_password = '', updated_at = now() where id = %(id)s and confirmed_at is null
+
 -- name: rehash
 -- The same password under another hash: nothing else of the account changes.
 update auth.users set encrypted_password = %(hash)s where id = %(id)s and encrypted_password = %(before)s
