@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from tenantry.auth.server.failures import SignInRefused, email_exists
+from tenantry.auth.server.failures import SignInRefused, email_exists, invalid
 from tenantry.postgres import load_blocks, with_parameters
 
 SQL = "tenantry.auth.server.sql"
@@ -151,6 +151,8 @@ def database_failure(problem: Exception) -> SignInRefused:
             )
         case psycopg.errors.UniqueViolation() if problem.diag.constraint_name == "users_email_partial_key":
             return email_exists()
+        case psycopg.DataError() | psycopg.errors.ProgramLimitExceeded():
+            return invalid("A value is too long, or cannot be stored")
         case psycopg.errors.QueryCanceled():
             _log.error("a statement took longer than its limit")
             return SignInRefused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from datetime import timedelta
 
 from starlette.requests import Request
@@ -25,9 +26,20 @@ def caller(request: Request, settings: SignInSettings) -> str:
     if settings.limit_header:
         first = request.headers.get(settings.limit_header, "").partition(",")[0].strip()
         if first:
-            return first
-    address = client_address(request) or "local"
-    return ":".join(address.split(":")[:4]) if ":" in address and "." not in address else address
+            return network(first)
+    return network(client_address(request) or "local")
+
+
+def network(address: str) -> str:
+    """Return the network of an IPv6 address, in one form however the address is written; an IPv4 address, also one that is mapped to IPv6, and
+    any other text as it is."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
 async def take(
@@ -68,4 +80,4 @@ def over_mail_limit(message: str = "email rate limit exceeded") -> SignInRefused
     return SignInRefused(429, "over_email_send_rate_limit", message)
 
 
-__all__ = ["GUESSES", "WINDOW", "allowed", "caller", "guess", "over_mail_limit", "take"]
+__all__ = ["GUESSES", "WINDOW", "allowed", "caller", "guess", "network", "over_mail_limit", "take"]

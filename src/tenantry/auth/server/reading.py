@@ -60,9 +60,16 @@ def read_fields(content: bytes, fields: Mapping[str, type], **defaults: Any) -> 
             raise bad_json(f"field {name} has characters that no text has")
         else:
             read[name] = given
-        if kind is dict and read[name] is not None and not _storable(json.dumps(read[name])):
+        if kind is dict and read[name] is not None and not _storable(_json(read[name])):
             raise bad_json(f"field {name} has characters that no text has")
     return read
+
+
+def _json(value: dict[str, Any]) -> str:
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        raise bad_json("it is too deep") from None
 
 
 def _encodable(text: str) -> bool:
@@ -170,7 +177,17 @@ def redirect_allowed(wanted: str, settings: SignInSettings) -> bool:
     if asked.scheme in {"http", "https"} and not _HOST.fullmatch(host):
         return False
     against = wanted.partition("#")[0]
-    return any(_pattern(each).fullmatch(against) for each in settings.redirect_urls)
+    return any(_matches(each, against, asked.netloc) for each in settings.redirect_urls)
+
+
+def _matches(glob: str, wanted: str, authority: str) -> bool:
+    """Whether an address is one of a pattern's, and its authority one of the pattern's authority: `*` there must not reach into the path or
+    query, since `https://*.app.example/` would mean `https://0x7f000001?.app.example/`, too."""
+    _, stands, rest = glob.partition("://")
+    host = rest.partition("/")[0]
+    if stands and not _pattern(host).fullmatch(authority):
+        return False
+    return bool(_pattern(glob).fullmatch(wanted))
 
 
 def _pattern(glob: str) -> re.Pattern[str]:

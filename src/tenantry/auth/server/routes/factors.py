@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tenantry.auth.server.accounts import must_exist
-from tenantry.auth.server.caller import SignedIn, signed_in
+from tenantry.auth.server.caller import SignedIn, claims_of, signed_in
 from tenantry.auth.server.database import Row, Unit
 from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
@@ -44,9 +44,11 @@ async def _caller(server: SignInServer, request: Request, unit: Unit) -> SignedI
 
 async def enroll(server: SignInServer, request: Request) -> Response:
     settings = server.settings
+    claims_of(request, server)
+    # Read before a connection is taken: a body may come slowly.
+    body = await read_body(request, {"factor_type": str, "friendly_name": str, "issuer": str, "phone": str})
     async with server.database.transaction() as unit:
         caller = await _caller(server, request, unit)
-        body = await read_body(request, {"factor_type": str, "friendly_name": str, "issuer": str, "phone": str})
         if caller.session is None:
             raise SignInRefused(
                 500, "unexpected_failure", "A valid session and a registered user are required to enroll a factor"

@@ -169,6 +169,8 @@ async def _unknown(server: SignInServer, email: str, kind: str) -> None:
     interval = server.settings.mail_interval
     if interval and not await allowed(server.database, f"unknown {kind}:{email}", 1, interval):
         raise over_mail_limit(codes.wait_message(interval.total_seconds() - 1))
+    # Counted like a mail: how many are left must not tell whether this address has an account.
+    await codes.must_have_room(server)
 
 
 ENDPOINTS = (

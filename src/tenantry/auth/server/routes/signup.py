@@ -23,7 +23,6 @@ from tenantry.auth.server.accounts import (
     email_is_taken,
     must_exist,
 )
-from tenantry.auth.server.caller import audience
 from tenantry.auth.server.changes import account_confirmed
 from tenantry.auth.server.database import Unit
 from tenantry.auth.server.endpoint import Endpoint, answer
@@ -106,7 +105,8 @@ async def sign_up_email(
         SignInRefused: 422 user_already_exists, only where new accounts need no confirmation, so that the answer tells anyway. An account that waits
             for a confirmation, such as an invited one, is opened there by its password or its mail alone.
     """
-    aud, settings = audience(request, server), server.settings
+    # Whoever signs up does not choose for which application their tokens are.
+    aud, settings = server.settings.jwt_audience, server.settings
     async with server.database.connection() as unit:
         before = await account_by_email(unit, email, aud)
     same = before is not None and not before.confirmed and await _has_password(server, before, password)
@@ -199,7 +199,7 @@ async def _anonymous(server: SignInServer, request: Request, body: Mapping[str, 
     if server.settings.signup_disabled:
         raise signups_disabled()
     async with server.database.transaction() as unit:
-        aud, role = audience(request, server), server.settings.default_role
+        aud, role = server.settings.jwt_audience, server.settings.default_role
         created = await create_account(unit, NewAccount(aud, role, user_metadata=body["data"] or {}, anonymous=True))
         assert created is not None
         account = await must_exist(unit, created)
