@@ -17,6 +17,10 @@ from tests.migrate_support import clinic_manifest
     [
         ("create table notes (id uuid primary key);", False, False),
         ("create view ours as select * from Tenantry.conflict;", False, True),
+        ("create function me() returns uuid return tenantry.profile_id();", False, False),
+        ("create function me() returns uuid return tenantry.profile_id (); -- tenantry.run", False, True),
+        ("create function now() returns text return tenantry.direction();", False, True),
+        ("alter function tenantry.profile_id rename to tenantry_id;", False, True),
         ("create table notes (id uuid primary key);", True, True),
     ],
 )

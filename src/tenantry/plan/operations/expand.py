@@ -3,6 +3,7 @@ unchanged."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,10 +35,22 @@ def trial_prerequisites(
     Args:
         has_schema: schema `tenantry` exists; whether its tables can be completed is then part of the trial.
     """
-    if has_schema or any("tenantry" in file.read_text(encoding="utf-8").lower() for file in files):
-        return prerequisites(manifest, environment)
     _, *others = _steps_before(manifest, environment)
-    return ("create schema tenantry", *(statement for step in others for statement in step.sql))
+    rest = tuple(statement for step in others for statement in step.sql)
+    callers = set(_FUNCTION.findall(context_sql(manifest)))
+    if has_schema or any(_needs_journal(file.read_text(encoding="utf-8"), callers) for file in files):
+        return prerequisites(manifest, environment)
+    return ("create schema tenantry", *rest)
+
+
+_FUNCTION = re.compile(r"^create or replace function tenantry\.(\w+)\(", re.MULTILINE)
+_MENTION = re.compile(r"tenantry(?:\.(\w+)(?=\s*\())?", re.IGNORECASE)
+
+
+def _needs_journal(text: str, callers: Collection[str]) -> bool:
+    """Whether a file mentions anything of schema `tenantry` but calls of the functions that identify the caller, which a trial
+    always creates."""
+    return any(name not in callers for name in _MENTION.findall(text))
 
 
 def before_the_run(environment: Environment, steps: Collection[str]) -> Environment:
