@@ -97,3 +97,20 @@ def test_nobody_chooses_the_audience_of_their_tokens(accounts: Database) -> None
         assert made["aud"] == "authenticated"
         anonymous = ok(sign_in.post("/signup", {}, X_JWT_AUD="payments"))
         assert sign_in.claims(anonymous["access_token"])["aud"] == "authenticated"
+
+
+def test_metadata_make_no_token_that_is_too_long(sign_in: Studio) -> None:
+    invalid, large = (400, "validation_failed"), {"x": "y" * 40_000}
+    for path in ("/signup", "/otp"):
+        body = {"email": "ada@example.com", "password": "a password", "data": large}
+        assert refused(sign_in.post(path, body)) == invalid
+    token = sign_in.signed_up("ada@example.com")["access_token"]
+    for number in range(3):
+        response = sign_in.call("PUT", "/user", {"data": {f"x{number}": "y" * 15_000}}, token)
+        assert response.status_code == (200 if number < 2 else 400), response.text[:200]
+    # Texts that only look like what cannot be stored are stored.
+    name = {"film": "Infinity NaN \\u0000"}
+    assert ok(sign_in.call("PUT", "/user", {"data": name}, token))["user_metadata"]["film"] == name["film"]
+    for content in (b'{"data": {"n": 1e999}}', b'{"data": {"n": NaN}}', b'{"data": {"n": "\\\\\\u0000"}}'):
+        sent = sign_in.client.request("PUT", "/user", content=content, headers={"Authorization": f"Bearer {token}"})
+        assert refused(sent) == (400, "bad_json"), content

@@ -18,6 +18,9 @@ from tenantry.auth.settings import SignInSettings
 LARGEST_BODY = 1 << 20
 """Bytes of a body that are read."""
 
+LARGEST_METADATA = 32_768
+"""Bytes of user_metadata as JSON, which is part of each access token."""
+
 _EMAIL = re.compile(
     r"[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
     r"(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
@@ -67,9 +70,21 @@ def read_fields(content: bytes, fields: Mapping[str, type], **defaults: Any) -> 
 
 def _json(value: dict[str, Any]) -> str:
     try:
-        return json.dumps(value)
+        return json.dumps(value, allow_nan=False)
     except RecursionError:
         raise bad_json("it is too deep") from None
+    except ValueError:
+        raise bad_json("it has a number beyond the range") from None
+
+
+def check_metadata(data: Mapping[str, Any]) -> None:
+    """Refuse user_metadata with which tokens would be longer than servers read: whoever signs up first with an address would lock it.
+
+    Raises:
+        SignInRefused: 400 validation_failed.
+    """
+    if len(_json(dict(data))) > LARGEST_METADATA:
+        raise invalid(f"User metadata is too large (max {LARGEST_METADATA} bytes)")
 
 
 def _encodable(text: str) -> bool:
@@ -81,9 +96,9 @@ def _encodable(text: str) -> bool:
 
 
 def _storable(text: str) -> bool:
-    """Whether PostgreSQL can store JSON as jsonb: no NUL, no half of a surrogate pair, no number beyond its range."""
-    return r"\u0000" not in text and not re.search(
-        r"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}|NaN|Infinity",
+    """Whether PostgreSQL can store JSON as jsonb: no NUL, no half of a surrogate pair."""
+    return not re.search(r"(?<!\\)(?:\\\\)*\\u0000", text) and not re.search(
+        r"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f][0-9a-f]{2})|(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f][0-9a-f]{2}",
         text,
     )
 
@@ -216,10 +231,12 @@ def client_address(request: Request) -> str | None:
 
 __all__ = [
     "LARGEST_BODY",
+    "LARGEST_METADATA",
     "PKCE_FIELDS",
     "bad_json",
     "body_bytes",
     "challenge",
+    "check_metadata",
     "client_address",
     "email_address",
     "read_body",

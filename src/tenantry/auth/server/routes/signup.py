@@ -29,7 +29,14 @@ from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
 from tenantry.auth.server.failures import SignInRefused, invalid
 from tenantry.auth.server.limits import take
-from tenantry.auth.server.reading import PKCE_FIELDS, challenge, email_address, read_body, redirect_target
+from tenantry.auth.server.reading import (
+    PKCE_FIELDS,
+    challenge,
+    check_metadata,
+    email_address,
+    read_body,
+    redirect_target,
+)
 from tenantry.auth.server.sessions import Shown, sign_in
 from tenantry.auth.server.state import MailRequest, SignInServer
 
@@ -105,6 +112,7 @@ async def sign_up_email(
         SignInRefused: 422 user_already_exists, only where new accounts need no confirmation, so that the answer tells anyway. An account that waits
             for a confirmation, such as an invited one, is opened there by its password or its mail alone.
     """
+    check_metadata(data)
     # Whoever signs up does not choose for which application their tokens are.
     aud, settings = server.settings.jwt_audience, server.settings
     async with server.database.connection() as unit:
@@ -198,6 +206,7 @@ def _made_up(aud: str, email: str, data: Mapping[str, Any]) -> dict[str, Any]:
 async def _anonymous(server: SignInServer, request: Request, body: Mapping[str, Any]) -> Response:
     if server.settings.signup_disabled:
         raise signups_disabled()
+    check_metadata(body["data"] or {})
     async with server.database.transaction() as unit:
         aud, role = server.settings.jwt_audience, server.settings.default_role
         created = await create_account(unit, NewAccount(aud, role, user_metadata=body["data"] or {}, anonymous=True))

@@ -20,7 +20,14 @@ from tenantry.auth.server.endpoint import Endpoint, answer
 from tenantry.auth.server.events import note
 from tenantry.auth.server.failures import SignInRefused, email_exists, invalid
 from tenantry.auth.server.limits import guess
-from tenantry.auth.server.reading import PKCE_FIELDS, challenge, email_address, read_body, redirect_target
+from tenantry.auth.server.reading import (
+    PKCE_FIELDS,
+    challenge,
+    check_metadata,
+    email_address,
+    read_body,
+    redirect_target,
+)
 from tenantry.auth.server.routes.signup import check_strength
 from tenantry.auth.server.state import MailRequest, SignInServer
 
@@ -88,6 +95,8 @@ async def put_user(server: SignInServer, request: Request) -> Response:
                 )
         await note(unit, "user_modified", caller.account)
         account = await must_exist(unit, caller.account.id)
+        if body["data"]:
+            check_metadata(account.row["raw_user_meta_data"] or {})
     codes.send(server, *mails)
     return answer(account.shown())
 
