@@ -131,7 +131,8 @@ def least_row_bytes(table: Table) -> int:
 
 
 def new_keys(mapping: Mapping, columns: Callable[[str], set[str]]) -> Iterator[tuple[Index, tuple[str, ...]]]:
-    """Return the B-trees of the target with values of any length that no B-tree of the source holds, and their columns.
+    """Return the B-trees of the target with values of any length that no B-tree of the source holds, and their columns that the mapping
+    fills.
 
     Args:
         columns: gives the target columns that a source column fills.
@@ -143,7 +144,8 @@ def new_keys(mapping: Mapping, columns: Callable[[str], set[str]]) -> Iterator[t
         if index.method == "btree" and each is not None and index.predicate is None
         for name in columns(each)
     }
-    types = {each.name: each for each in mapping.target.columns}
+    fed = {each.name for each in mapping.columns}
+    types = {each.name: each for each in mapping.target.columns if each.name in fed}
     for index in mapping.target.indexes:
         names = tuple(name for name in index.columns if name is not None and name in types and _is_long(types[name]))
         if index.method == "btree" and names and not {*names} <= held:

@@ -12,6 +12,7 @@ from psycopg import errors
 from tenantry.analyze import Evidence
 from tenantry.analyze.probes import evidence
 from tenantry.analyze.probes.evidence import _probed, _total
+from tenantry.analyze.schemas import new_keys, target_columns
 from tests.fixtures import project
 
 
@@ -51,3 +52,14 @@ def test_a_probe_that_takes_too_long_is_tried_with_a_tenth_of_the_rows(monkeypat
     with pytest.raises(errors.QueryCanceled):
         monkeypatch.setattr(evidence, "_probe", lambda *_: (_ for _ in ()).throw(errors.QueryCanceled()))
         _probed(connection, made, made.mapping("metric_values"), 50, 10_000)
+
+
+def test_only_columns_that_rows_are_derived_for_are_measured_for_an_index() -> None:
+    """Clinic's clinics have a unique code that no source column fills."""
+    made = project("clinic")
+    mapping = made.mapping("clinics")
+    assert any("clinic_code" in index.columns for index in mapping.target.indexes)
+    measured = {
+        name for _, names in new_keys(mapping, lambda name: target_columns(made, mapping, name)) for name in names
+    }
+    assert measured <= {column.name for column in mapping.columns}
