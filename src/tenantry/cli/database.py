@@ -10,12 +10,14 @@ from typing import Any
 import psycopg
 
 from tenantry.catalog.scratch import read_scripts, scratch_database
-from tenantry.errors import NoRun
+from tenantry.errors import NoRun, SettingsError
 from tenantry.manifest import Manifest, Named, load_manifest
 from tenantry.migrate.session.prepare import Prepared, prepare
 from tenantry.postgres import connect, explain
 from tenantry.prisma import prisma_sql, read_prisma
 from tenantry.settings import Settings, database, read_settings, where
+
+OWNER_DSN = "Give the owner's connection string with --dsn, TENANTRY_DSN or DATABASE_URL."
 
 
 @contextmanager
@@ -48,6 +50,22 @@ def any_database(
     loaded = load_manifest(settings.manifest) if settings.manifest is not None else None
     with connected(settings, loaded) as (address, connection):
         yield address, connection, loaded
+
+
+@contextmanager
+def accounts_database(dsn: str | None, manifest: Path | None) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the database with the accounts. Without a manifest, an embedded server has none, and is not started.
+
+    Raises:
+        SettingsError: neither a connection string nor a manifest is there.
+    """
+    settings = read_settings(dsn=dsn, manifest=manifest)
+    if settings.embedded and settings.manifest is None:
+        raise SettingsError(
+            "No connection string is given, so the database with the accounts is unknown.", hint=OWNER_DSN
+        )
+    with any_database(dsn, manifest) as (_, connection, _):
+        yield connection
 
 
 @contextmanager

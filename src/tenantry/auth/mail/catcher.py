@@ -178,7 +178,8 @@ def _listening(port: int) -> socket.socket:
 
 def _taken(port: int, error: OSError) -> SettingsError:
     return SettingsError(
-        f"Port {port} of {HOST} cannot be opened: {os.strerror(error.errno or 0)}.", hint="Give another port."
+        f"Port {port} of {HOST} cannot be opened: {os.strerror(error.errno or 0)}.",
+        hint="Give another one with --smtp-port or --web-port, or stop the process that uses this one.",
     )
 
 

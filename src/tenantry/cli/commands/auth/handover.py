@@ -11,7 +11,7 @@ from tenantry.auth.handover import Handover, HandoverState, hand_over, handover_
 from tenantry.auth.handover.migrations import LAST_SERVER
 from tenantry.cli.command import command
 from tenantry.cli.console import err, print_json, print_text
-from tenantry.cli.database import any_database
+from tenantry.cli.database import accounts_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 
 
@@ -38,7 +38,7 @@ def handover(
     if not apply and not check:
         print_json({"script": handover_script()}) if as_json else print_text(handover_script())
         return
-    with any_database(dsn, manifest) as (_, connection, _):
+    with accounts_database(dsn, manifest) as connection:
         found = hand_over(connection) if apply else read_handover(connection)
     if as_json:
         print_json(asdict(found))

@@ -12,7 +12,7 @@ from tenantry.auth.users.links import web_address
 from tenantry.cli.auth_options import need_auth_extra
 from tenantry.cli.command import command
 from tenantry.cli.console import err, print_json, print_text
-from tenantry.cli.database import any_database
+from tenantry.cli.database import OWNER_DSN, any_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath, duration
 from tenantry.errors import SettingsError
 from tenantry.report.terminal import sign_in as view
@@ -85,7 +85,7 @@ def init(
     if read_settings(dsn=dsn, manifest=manifest).embedded:
         raise SettingsError(
             "The sign-in server needs a PostgreSQL that keeps running; the embedded one stops with each command.",
-            hint="Give the owner's connection string with --dsn, TENANTRY_DSN or DATABASE_URL.",
+            hint=OWNER_DSN,
         )
     if service_token is not None and print_service_token:
         raise SettingsError("--service-token and --print-service-token exclude each other.", hint="Give one of them.")

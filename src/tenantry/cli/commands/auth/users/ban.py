@@ -10,7 +10,7 @@ import typer
 from tenantry.auth.users import ban_users, find_users, need_accounts
 from tenantry.cli.command import command
 from tenantry.cli.console import err, print_json
-from tenantry.cli.database import any_database
+from tenantry.cli.database import accounts_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath, duration
 
 
@@ -27,7 +27,7 @@ def ban(
     An application that does not look at the database accepts their access tokens until they expire, within GOTRUE_JWT_EXP.
     """
     until = datetime.now(UTC) + timedelta(seconds=duration(duration_))
-    with any_database(dsn, manifest) as (_, connection, _loaded):
+    with accounts_database(dsn, manifest) as connection:
         need_accounts(connection)
         banned, ended = ban_users(connection, find_users(connection, users), until)
     if as_json:

@@ -12,7 +12,7 @@ from tenantry.auth.users import list_accounts, need_accounts
 from tenantry.auth.users.find import STATES, State
 from tenantry.cli.command import command
 from tenantry.cli.console import err, out, print_json
-from tenantry.cli.database import any_database
+from tenantry.cli.database import accounts_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.errors import SettingsError
 from tenantry.report.terminal import sign_in as view
@@ -36,7 +36,7 @@ def list_(
     """List the accounts, the newest first, with what keeps them from signing in."""
     if state is not None and state not in STATES:
         raise SettingsError(f"There is no state {state!r}.", hint=f"There are {', '.join(STATES)}.")
-    with any_database(dsn, manifest) as (_, connection, _loaded):
+    with accounts_database(dsn, manifest) as connection:
         need_accounts(connection)
         page = list_accounts(connection, size=size, after=after, email=email, state=cast("State | None", state))
     if as_json:

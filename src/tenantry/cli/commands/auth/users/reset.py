@@ -10,7 +10,7 @@ from tenantry.auth.users import LinkSettings, find_users, need_accounts, one_tim
 from tenantry.cli.auth_options import DEFAULT_CONFIG, ConfigPath, auth_values
 from tenantry.cli.command import command
 from tenantry.cli.console import err, print_json, print_text
-from tenantry.cli.database import any_database
+from tenantry.cli.database import accounts_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 
 
@@ -40,7 +40,7 @@ def reset(
 
     links = LinkSettings.read(values)
     mailer = LinkMailer(values, links) if mail else None
-    with any_database(dsn, manifest) as (_, connection, _loaded):
+    with accounts_database(dsn, manifest) as connection:
         need_accounts(connection)
         (account,) = find_users(connection, [user])
         made = one_time_link(connection, account, "invite" if invite else "recovery", links)

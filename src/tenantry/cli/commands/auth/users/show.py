@@ -9,7 +9,7 @@ import typer
 from tenantry.auth.users import need_accounts, show_account
 from tenantry.cli.command import command
 from tenantry.cli.console import out, print_json
-from tenantry.cli.database import any_database
+from tenantry.cli.database import accounts_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 from tenantry.report.terminal import sign_in as view
 
@@ -22,7 +22,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show an account with its identities, second factors and its 100 newest sessions."""
-    with any_database(dsn, manifest) as (_, connection, _loaded):
+    with accounts_database(dsn, manifest) as connection:
         need_accounts(connection)
         shown = show_account(connection, user)
     print_json(shown) if as_json else view.account(out, shown)

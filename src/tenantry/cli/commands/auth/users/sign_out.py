@@ -9,7 +9,7 @@ import typer
 from tenantry.auth.users import find_users, need_accounts, sign_out_everyone, sign_out_users
 from tenantry.cli.command import command
 from tenantry.cli.console import confirmed, err, print_json
-from tenantry.cli.database import any_database
+from tenantry.cli.database import accounts_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath, Yes
 from tenantry.errors import SettingsError
 
@@ -38,7 +38,7 @@ def sign_out(
         hint = "Give --yes to sign out everyone without a question."
         if not confirmed(question, otherwise="Everyone would be signed out.", hint=hint):
             raise typer.Exit(1)
-    with any_database(dsn, manifest) as (_, connection, _loaded):
+    with accounts_database(dsn, manifest) as connection:
         need_accounts(connection)
         ended = (
             sign_out_everyone(connection)

@@ -9,7 +9,7 @@ import typer
 from tenantry.auth.users import find_users, need_accounts, unban_users
 from tenantry.cli.command import command
 from tenantry.cli.console import err, print_json
-from tenantry.cli.database import any_database
+from tenantry.cli.database import accounts_database
 from tenantry.cli.options import AsJson, Dsn, ManifestPath
 
 
@@ -21,7 +21,7 @@ def unban(
     as_json: AsJson = False,
 ) -> None:
     """Lift the ban of users; they sign in again."""
-    with any_database(dsn, manifest) as (_, connection, _loaded):
+    with accounts_database(dsn, manifest) as connection:
         need_accounts(connection)
         lifted = unban_users(connection, find_users(connection, users))
     if as_json:
