@@ -174,11 +174,14 @@ def test_values_that_name_deleted_rows_go_back_with_their_old_ids(small: MakeSma
             create table posts (id bigserial primary key, org_id text not null references "Organization" (id));
             insert into posts (org_id) select 'o1' from generate_series(1, 4);
             create table logs (id text primary key, org_id text not null references "Organization" (id), said text, post_ids bigint[],
-                data jsonb, about_type text, about_id bigint);
-            insert into logs values ('g1', 'o1', 'posts/1', '{1,2}', '{"post": 1, "n": 1}', 'Post', 1);
+                data jsonb, about_type text, about_id bigint, post_id bigint, other_id bigint);
+            insert into logs values ('g1', 'o1', 'posts/1', '{1,2}', '{"post": 1, "n": 1}', 'Post', 1, 1, 1);
         """,
         target=target_table("posts")
-        + target_table("logs", ", said text, post_ids uuid[], data jsonb, about_type text, about_id uuid"),
+        + target_table(
+            "logs",
+            ", said text, post_ids uuid[], data jsonb, about_type text, about_id uuid, post_id uuid, other_id uuid",
+        ),
         tables="""
             [tables.posts]
             from = "posts"
@@ -193,6 +196,8 @@ def test_values_that_name_deleted_rows_go_back_with_their_old_ids(small: MakeSma
             post_ids = { ref = "posts" }
             data = { as = "json_ids", ids = { post = "posts" } }
             about_id = { as = "polymorphic", type = "about_type", ids = { Post = "posts" }, stale = "drop" }
+            post_id = { ref = "posts" }
+            other_id = { ref = "posts", orphan = "null" }
         """,
     )
     app.migrate()
@@ -202,8 +207,9 @@ def test_values_that_name_deleted_rows_go_back_with_their_old_ids(small: MakeSma
     def log(legacy: str, post: str, org: str = "o1") -> str:
         found = ids[f"posts{post}"]
         return (
-            "insert into app.logs (org_id, said, post_ids, data, about_type, about_id) values"
-            f" ('{ids['orgs' + org]}', '{legacy}: posts/{found}', '{{{found}}}', '{{\"post\": \"{found}\"}}', 'Post', '{found}')"
+            "insert into app.logs (org_id, said, post_ids, data, about_type, about_id, post_id, other_id)"
+            f" select '{ids['orgs' + org]}', '{legacy}: posts/{found}', array[z.id], jsonb_build_object('post', z.id), 'Post', z.id, z.id, z.id"
+            f" from (select '{found}'::uuid) z (id)"
         )
 
     app.write("delete from posts where id = 3")
@@ -219,13 +225,66 @@ def test_values_that_name_deleted_rows_go_back_with_their_old_ids(small: MakeSma
     )
     app.run("replay", "--until-idle", code=0)
     app.run("verify", code=0)
-    found = app.rows("select said, post_ids, data from public.logs where said not like 'by another%' order by 1")
+    found = app.rows(
+        "select said, post_ids, data, post_id, other_id from public.logs where said not like 'by another%' order by 1"
+    )
     assert found == [
-        ("deleted in the source: posts/3", [3], {"post": 3}),
-        ("later: posts/1", [1], {"post": 1}),
-        ("posts/1", [1, 2], {"post": 1, "n": 1}),
-        ("with it: posts/1", [1], {"post": 1}),
+        ("deleted in the source: posts/3", [3], {"post": 3}, 3, 3),
+        ("later: posts/1", [1], {"post": 1}, 1, 1),
+        ("posts/1", [1, 2], {"post": 1, "n": 1}, 1, 1),
+        ("with it: posts/1", [1], {"post": 1}, 1, 1),
     ]
-    assert app.rows("select said, post_ids from public.logs where said like 'by another%'") == [
-        (f"by another: posts/{ids['posts1']}", [])
+    assert app.rows("select said, post_ids, post_id, other_id from public.logs where said like 'by another%'") == [
+        (f"by another: posts/{ids['posts1']}", [], None, None)
     ]
+
+
+def test_values_that_name_rows_in_quarantine_go_back_with_their_old_ids(small: MakeSmall) -> None:
+    """A list names a row that lost its own parent, with or without its tenant: it stays, and rows that take it over get the same."""
+    app = small(
+        source="""
+            create table posts (id bigserial primary key, org_id text not null references "Organization" (id));
+            insert into posts (org_id) select 'o1' from generate_series(1, 4);
+            create table notes (id bigserial primary key, org_id text, post_id bigint not null);
+            insert into notes (org_id, post_id) values ('o1', 1), (null, 2), ('o1', 3), ('o2', 4);
+            create table logs (id text primary key, org_id text not null references "Organization" (id), note_ids bigint[]);
+            insert into logs values ('g1', 'o1', '{1,2,3}'), ('g2', 'o1', '{3}'), ('g3', 'o1', '{3,4}');
+        """,
+        target=target_table("posts")
+        + target_table("notes", ", post_id uuid not null")
+        + target_table("logs", ", note_ids uuid[]"),
+        tables="""
+            [tables.posts]
+            from = "posts"
+            tenant = ["org_id"]
+            access = "tenant"
+            [tables.notes]
+            from = "notes"
+            tenant = ["org_id -> orgs", "post_id -> posts"]
+            access = "tenant"
+            [tables.notes.columns]
+            post_id = { ref = "posts" }
+            [tables.logs]
+            from = "logs"
+            tenant = ["org_id"]
+            access = "tenant"
+            [tables.logs.columns]
+            note_ids = { ref = "notes" }
+        """,
+    )
+    app.migrate()
+    app.write("delete from posts where id in (1, 2)")
+    app.run("replay", "--until-idle", code=0)
+    quarantined = app.rows(
+        "select source_key from tenantry.quarantine where mapping = 'notes' and state = 'open' order by 1"
+    )
+    assert quarantined == [("1",), ("2",), ("4",)]
+    app.run("cutover", "--accept-quarantined", code=0)
+    app.as_superuser(
+        "insert into app.logs (org_id, note_ids) select org_id, note_ids from app.logs where legacy_id = 'g1'",
+        "update app.logs set note_ids = (select note_ids from app.logs where legacy_id = 'g1') where legacy_id = 'g2'",
+    )
+    app.run("replay", "--until-idle", code=0)
+    app.run("verify", code=0)
+    found = app.rows("select note_ids from public.logs where id <> 'g3'")
+    assert found == [([1, 2, 3],)] * 3

@@ -15,7 +15,7 @@ from tenantry.derivation.forward import Deriver
 from tenantry.derivation.keys import same_key
 from tenantry.derivation.numbers import sequence_of
 from tenantry.derivation.reverse.alternatives import may_be_null
-from tenantry.derivation.reverse.deleted_ids import deleted_ids, old_id
+from tenantry.derivation.reverse.deleted_ids import deleted_ids, old_id, unguarded
 from tenantry.derivation.reverse.strangers import no_stranger
 from tenantry.derivation.tenant_values import REGISTRY
 from tenantry.journal.names import JOURNAL
@@ -297,6 +297,11 @@ class Feeds:
             joins[f"left join {ident(self.project.source.schema, parent.source.name)} {row} on {same}"] = None
             for n, by in enumerate(ref.by):
                 found[n].append(f"{row}.{ident(by)}")
+        if unguarded(self.project, mapping, name, ref):
+            gone = plain_name("d", name)
+            known = deleted_ids(self.project, ref.parent, mapping, f"{t}::text")
+            joins[f"left join lateral ({known} and {alias}.{ident(ROW_ID)} is null) {gone} on true"] = None
+            found[0].append(f"({gone}.old_id #>> '{{}}')::{self._type_of_key(feeding[0])}")
         for n, here in enumerate(ref.columns):
             column = self.table.column(here)
             assert column is not None
@@ -304,6 +309,12 @@ class Feeds:
             value = f"{found[n][0] if len(found[n]) == 1 else 'coalesce(' + ', '.join(found[n]) + ')'}::{column.type}"
             # A reference of several columns is null if one of them is: the others may have a meaning of their own.
             yield Feed(here, value, name, "as there" if own else "never", rank if own else 4, parent=ref.parent)
+
+    @staticmethod
+    def _type_of_key(parent: Mapping) -> str:
+        column = parent.source.column(parent.key[0])
+        assert column is not None
+        return column.type
 
     def _by_value(self, ref: Reference, t: str, name: str, joins: dict[str, None], *, rank: int) -> Feed:
         """Return the source column whose value means the row's tenant."""

@@ -1,7 +1,8 @@
 """Ids of target rows that were deleted while applications write the target, and the keys that they had in the source.
 
-A value may name a deleted row: the log entry of its deletion, an id in a document that nobody updates. No foreign key guards such
-values, so the source would hold the old id. Once the row is gone, only the journal can tell which one that was.
+A value may name a deleted row: the log entry of its deletion, an id in a document that nobody updates, a reference without a foreign
+key. Nothing guards such values, so the source would hold the old id. Once the row is gone, only the journal can tell which one that was.
+A source row in quarantine is not in the target either, and documents name it nonetheless.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from tenantry.derivation.ids import new_id_sql
 from tenantry.derivation.keys import same_key
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import from_part, key_of, source_key
-from tenantry.mapping.project import ROW_ID, Mapping, Project
+from tenantry.mapping.project import ROW_ID, Mapping, Project, Reference
 from tenantry.postgres import ident, literal
 
 INTEGERS = ("smallint", "integer", "bigint")
@@ -30,8 +31,23 @@ def old_id(mapping: Mapping, key: str) -> str:
 
 
 def named_in_values(project: Project) -> tuple[str, ...]:
-    """Return the target tables whose ids occur in documents, lists, pairs and texts of other tables."""
-    return tuple(dict.fromkeys(each.parent for mapping in project for column in mapping.columns for each in column.ids))
+    """Return the target tables whose ids occur in documents, lists, pairs and texts, or in references without a foreign key."""
+    columns = [(mapping, column) for mapping in project for column in mapping.columns]
+    named = [each.parent for _, column in columns for each in column.ids]
+    named += [
+        column.reference.parent
+        for mapping, column in columns
+        if column.reference is not None and unguarded(project, mapping, column.name, column.reference)
+    ]
+    return tuple(dict.fromkeys(named))
+
+
+def unguarded(project: Project, mapping: Mapping, column: str, ref: Reference) -> bool:
+    """Whether a reference of a target column may name a deleted row: by the old id alone, with no foreign key on either side."""
+    if ref.by_value or len(ref.columns) != 1 or any(parent.key != ref.by for parent in project.feeding(ref)):
+        return False
+    sides = ((mapping.target, column), (mapping.source, ref.columns[0]))
+    return not any(name in key.columns for table, name in sides for key in table.foreign_keys)
 
 
 def record_deleted(project: Project, changed: str) -> Iterator[str]:
@@ -56,6 +72,23 @@ def record_deleted(project: Project, changed: str) -> Iterator[str]:
             )
 
 
+def record_quarantined(project: Project) -> Iterator[str]:
+    """Return statements that record the source rows in quarantine: documents and lists name them as if they were in the target."""
+    for name in named_in_values(project):
+        for mapping in project.by_target[name]:
+            tenant = "null::text"
+            if mapping.scoped or mapping.is_root:
+                tenant = f"({tenant_of(project, mapping, 's', merged=True)})::text"
+            key = old_id(mapping, "q.source_key")
+            yield _recorded(
+                f"select {literal(name)}, ({new_id_sql(project.manifest, mapping, 'q.source_key')})::text, {tenant}, {key}"
+                f" from {JOURNAL}.quarantine q join {ident(project.source.schema, mapping.source.name)} s"
+                f" on {same_key(project.source, mapping, 's', 'q.source_key')}"
+                f" where q.mapping = {literal(mapping.name)} and q.state = 'open' and not exists"
+                f" (select from {DELETED} d where d.table_name = {literal(name)} and d.old_id = {key})"
+            )
+
+
 def record_removed(project: Project, table: str, rows: str) -> Iterator[str]:
     """Return statements that record the target rows `t` of a FROM clause, which follow the deletion of their source rows, if applications
     write the target as well."""
@@ -73,10 +106,11 @@ def record_removed(project: Project, table: str, rows: str) -> Iterator[str]:
 
 
 def deleted_ids(project: Project, parent: str, child: Mapping, value: str) -> str:
-    """Return a query (old_id) of the deleted row of a target table that had an id, if the target row `t` of `child` may name it."""
+    """Return a query (old_id) of the deleted row of a target table that had an id, if the target row `t` of `child` may name it: rows
+    of its tenant, and, as on the way to the target, rows that lead to no tenant."""
     own = ""
     if child.scoped and project.scoped(parent):
-        own = f" and d.tenant = t.{ident(project.manifest.tenant.column)}::text"
+        own = f" and (d.tenant = t.{ident(project.manifest.tenant.column)}::text) is not false"
     return f"select d.old_id from {DELETED} d where d.table_name = {literal(parent)} and d.id = {value}{own}"
 
 
@@ -89,4 +123,12 @@ def _recorded(query: str) -> str:
     )
 
 
-__all__ = ["deleted_ids", "named_in_values", "old_id", "record_deleted", "record_removed"]
+__all__ = [
+    "deleted_ids",
+    "named_in_values",
+    "old_id",
+    "record_deleted",
+    "record_quarantined",
+    "record_removed",
+    "unguarded",
+]

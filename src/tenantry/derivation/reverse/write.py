@@ -19,11 +19,11 @@ from tenantry.derivation.keys import equal, key_parts_sql
 from tenantry.derivation.reverse import alternatives, moved
 from tenantry.derivation.reverse.columns import SAME_ROW, WAITS
 from tenantry.derivation.reverse.comparison import Comparison
-from tenantry.derivation.reverse.deleted_ids import INTEGERS
+from tenantry.derivation.reverse.deleted_ids import INTEGERS, unguarded
 from tenantry.journal.names import JOURNAL
 from tenantry.mapping.legacy_ids import legacy_of
 from tenantry.mapping.order import sorter
-from tenantry.mapping.project import ROW_ID, Mapping, Project
+from tenantry.mapping.project import ROW_ID, MappedColumn, Mapping, Project
 from tenantry.mapping.values.type_names import base_type, is_text, text_length
 from tenantry.postgres import ident, idents, literal, literals
 
@@ -240,7 +240,8 @@ class SourceTable(Comparison):
         named = {
             column.name
             for column in part.compared
-            if column.kind == "reference" or (column.kind == "json_ids" and not column.drop_stale)
+            if (column.kind == "reference" and not self._may_be_lost(part.mapping, column))
+            or (column.kind == "json_ids" and not column.drop_stale)
         }
         # A target-native row has its place by the row that its key names.
         keyed = {feed.asked: "0" for feed in part.natural if feed.asked in named}
@@ -250,6 +251,11 @@ class SourceTable(Comparison):
             for at, n in slot.feeds
             if at == position and len(slot.feeds) == 1 and part.feeds[n].asked in named
         }
+
+    def _may_be_lost(self, mapping: Mapping, column: MappedColumn) -> bool:
+        """Whether a reference may name a deleted row, and becomes null for it on the way to the target."""
+        ref = column.reference
+        return column.orphan == "null" and ref is not None and unguarded(self.project, mapping, column.name, ref)
 
     def alone(self) -> list[str]:
         """Return queries of (table, legacy id, reason): target rows that have no source row."""

@@ -82,7 +82,7 @@ create table if not exists tenantry.deleted_id (
 create unique index if not exists deleted_id_row_key on tenantry.deleted_id (table_name, md5(id));
 create index if not exists deleted_id_hash on tenantry.deleted_id using hash (id);
 alter table tenantry.deleted_id replica identity full;
-comment on table tenantry.deleted_id is 'Ids of rows that were deleted while applications wrote the target, with the keys that they had in the source, for values that still name them. Only of tables whose ids occur in documents, lists, pairs and texts.';
+comment on table tenantry.deleted_id is 'Ids of rows that were deleted while applications wrote the target, or are in quarantine, with their keys in the source, for values that name them. Only of tables whose ids occur in documents, lists, pairs and texts, or in references without a foreign key.';
 comment on column tenantry.deleted_id.tenant is 'The tenant of the row; null without a tenant.';
 
 create index if not exists merged_into_idx on tenantry.merged (mapping, into_key);

@@ -9,7 +9,7 @@ Deletes come last, in one statement for all tables; a deleted row that remaining
 from __future__ import annotations
 
 from tenantry.derivation.reverse.columns import waiting
-from tenantry.derivation.reverse.deleted_ids import record_deleted
+from tenantry.derivation.reverse.deleted_ids import record_deleted, record_quarantined
 from tenantry.derivation.reverse.examined_rows import CHANGED
 from tenantry.derivation.reverse.strangers import TABLES
 from tenantry.derivation.reverse.write import reverse_statements
@@ -82,7 +82,7 @@ def _run(state: ReverseRound, changed: str) -> Reversed:
     execute(f"insert into {CHANGED} select distinct table_name, legacy_id from {changed} where legacy_id is not null")
     if state.project.manifest.tenant.values is not None and execute(name_new_tenants(state.project)).rowcount:
         execute(state.blocks["waiting"], {"reasons": [waiting(state.project.manifest.tenant.table)]})
-    for statement in record_deleted(state.project, CHANGED):
+    for statement in (*record_quarantined(state.project), *record_deleted(state.project, CHANGED)):
         execute(statement)
     pass_over(state, {str(row[0]) for row in execute(f"select distinct table_name from {CHANGED}").fetchall()})
     pass_waiting(state)
