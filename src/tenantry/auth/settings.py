@@ -123,6 +123,9 @@ class SignInSettings(BaseModel):
     otp_seconds: int = Field(86400, ge=1, le=86400, validation_alias=_named("MAILER_OTP_EXP"))
     otp_length: int = Field(6, ge=6, le=10, validation_alias=_named("MAILER_OTP_LENGTH"))
     mail_interval: Duration = Field(timedelta(minutes=1), validation_alias=_named("SMTP_MAX_FREQUENCY"))
+    mail_answer: Duration = Field(
+        timedelta(milliseconds=250), validation_alias=AliasChoices("TENANTRY_AUTH_MAIL_ANSWER")
+    )
     flow_lifetime: Duration = Field(
         timedelta(minutes=5), validation_alias=_named("EXTERNAL_FLOW_STATE_EXPIRY_DURATION")
     )

@@ -177,6 +177,7 @@ def _served(database: Database, login: str, values: Mapping[str, str], wait_seco
             {
                 "DATABASE_URL": dsn,
                 "API_EXTERNAL_URL": f"{project}/auth/v1",
+                "TENANTRY_AUTH_MAIL_ANSWER": "0s",
                 "GOTRUE_SITE_URL": SITE,
                 "GOTRUE_DB_MAX_POOL_SIZE": "5",
                 "GOTRUE_API_MAX_REQUEST_DURATION": "60s",

@@ -132,6 +132,7 @@ def studio(dsn: str, **values: str) -> Iterator[Studio]:
         {
             "DATABASE_URL": dsn,
             "API_EXTERNAL_URL": BASE,
+            "TENANTRY_AUTH_MAIL_ANSWER": "0s",
             "GOTRUE_SITE_URL": SITE,
             "GOTRUE_DB_MAX_POOL_SIZE": "5",
             **UNLIMITED,

@@ -7,7 +7,7 @@ import hmac
 import json
 import re
 from statistics import median
-from time import process_time
+from time import monotonic, process_time
 from typing import Any
 
 import pytest
@@ -61,6 +61,17 @@ def test_limits_of_mails_do_not_tell_whether_an_address_has_an_account(accounts:
                 for email in ("ada@example.org", "nobody@example.org")
             ]
             assert found[0] == found[1] == [200, (429, "over_email_send_rate_limit")], path
+
+
+def test_requests_for_mails_are_answered_after_the_same_time_at_least(accounts: Database) -> None:
+    """The pause is a lower bound: load can lengthen an answer, and cannot let this fail."""
+    with studio(accounts.dsn_as(LOGIN), TENANTRY_AUTH_MAIL_ANSWER="400ms") as sign_in:
+        sign_in.signed_up("ada@example.org")
+        for path, more in (("/recover", {}), ("/otp", {"create_user": False}), ("/resend", {"type": "email_change"})):
+            for email in ("ada@example.org", "nobody@example.org"):
+                begun = monotonic()
+                sign_in.post(path, {"email": email, **more})
+                assert monotonic() - begun >= 0.4, (path, email)
 
 
 def test_checking_no_account_costs_as_much_as_checking_one() -> None:

@@ -174,8 +174,8 @@ async def _unknown(server: SignInServer, email: str, kind: str) -> None:
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/recover", recover, ("recover", "limit_otp")),
-    Endpoint("POST", "/magiclink", magic_link, ("otp", "limit_otp")),
-    Endpoint("POST", "/otp", one_time_code, ("otp", "limit_otp")),
-    Endpoint("POST", "/resend", resend, ("resend", "limit_otp")),
+    Endpoint("POST", "/recover", recover, ("recover", "limit_otp"), level=True),
+    Endpoint("POST", "/magiclink", magic_link, ("otp", "limit_otp"), level=True),
+    Endpoint("POST", "/otp", one_time_code, ("otp", "limit_otp"), level=True),
+    Endpoint("POST", "/resend", resend, ("resend", "limit_otp"), level=True),
 )
