@@ -273,12 +273,13 @@ def test_a_killed_pilot_is_resumed_with_its_tenants_and_so_is_the_rest(clinics: 
     with pytest.raises((TenantryError, psycopg.Error)):
         clinics.migrate(condition, observer=killer)
     clinics.write("update clinics set name = name || ' (renamed)'")
-    assert run_killed(clinics, killer, None) >= 3
+    # Two of these steps may run at once, and end by one kill.
+    assert run_killed(clinics, killer, None) >= 1
     assert killer.left == []
     assert clinics.rows("clinics").keys() == set(keys)
     clinics.write("update clinics set name = replace(name, ' (renamed)', '')")
     killer = Killed(clinics, "copy.rows:metric_values", "copy.merge:user_clinic_roles", "copy.foreign:goals")
-    assert run_killed(clinics, killer, None, rest=True) >= 3
+    assert run_killed(clinics, killer, None, rest=True) >= 1
     assert killer.left == []
     cut_over(clinics.database.dsn_as(OWNER), clinic_manifest())
     whole = Place(finished, clinic_manifest(), OWNER, "clinic").state()

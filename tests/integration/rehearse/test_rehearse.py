@@ -69,7 +69,8 @@ def test_the_whole_of_clinic_while_sessions_are_connected(
         application.execute("select 1")
         code = run("--dsn", dsn, "--manifest", str(MANIFEST), "--no-proof", "--report", str(tmp_path), "--json")
     found = json.loads(capsys.readouterr().out)
-    assert (code, found["problems"], found["passed"], found["complete"]) == (0, [], True, True)
+    assert found["problems"] == []
+    assert (code, found["passed"], found["complete"]) == (0, True, True)
     assert untouched(legacy) == before
     assert copies(legacy) == {}
     # What it did: writes of another login, carried both ways, and both sides as they should be.
