@@ -19,12 +19,13 @@ select t.relname, 'is referenced by table ' || c.conrelid::regclass
  where not (m.nspname = %(schema)s and o.relname = any (%(tables)s)) and not o.relispartition
 
 -- name: sessions
+-- Autovacuum, which has no user, gives way to the statements that drop tables.
 select c.relname, 'is in use by pid ' || a.pid || ' (' || coalesce(nullif(a.application_name, ''), 'no name') || ')'
   from pg_locks l
   join pg_class c on c.oid = l.relation
   join pg_namespace n on n.oid = c.relnamespace and n.nspname = %(schema)s
   join pg_stat_activity a on a.pid = l.pid
- where c.relname = any (%(tables)s) and a.application_name not like 'tenantry%%' and a.pid <> pg_backend_pid()
+ where c.relname = any (%(tables)s) and a.application_name not like 'tenantry%%' and a.pid <> pg_backend_pid() and a.usesysid is not null
 
 union all
 select c.relname, 'is in use by the prepared transaction ' || quote_literal(p.gid) || ' of ' || p.owner
