@@ -195,6 +195,11 @@ class SignInSettings(BaseModel):
         return schema, name
 
 
+def file_values(text: str) -> dict[str, str]:
+    """Return the values of a file's NAME=value lines; empty ones are left out, and no value refers to another."""
+    return {name: value for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items() if value}
+
+
 def read_values(environment: Mapping[str, str], file: Path | None = None) -> dict[str, str]:
     """Return the values of the environment, and what it lacks from a file of NAME=value lines; empty ones are left out.
 
@@ -210,8 +215,7 @@ def read_values(environment: Mapping[str, str], file: Path | None = None) -> dic
                 f"The settings file {file} cannot be read: {getattr(problem, 'strerror', None) or 'it is not UTF-8'}.",
                 hint="Give its path with --config, or run `tenantry auth init`, which writes one.",
             ) from None
-        read = dotenv_values(stream=StringIO(text), interpolate=False)
-        values = {name: value for name, value in read.items() if value}
+        values = file_values(text)
     given = {name: value for name, value in environment.items() if value}
     # The environment counts before the file also where the two use different names for one setting.
     for field in SignInSettings.model_fields.values():
@@ -246,4 +250,4 @@ def _as_settings_error(problem: ValidationError) -> SettingsError:
     )
 
 
-__all__ = ["PREFIX", "SignInSettings", "read_duration", "read_values", "sign_in_settings"]
+__all__ = ["PREFIX", "SignInSettings", "file_values", "read_duration", "read_values", "sign_in_settings"]

@@ -6,13 +6,12 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
-from dotenv import dotenv_values
 from psycopg.conninfo import conninfo_to_dict
 
+from tenantry.auth.settings import file_values
 from tenantry.errors import SettingsError
 
 SETTINGS_FILE = "auth.env"
@@ -168,8 +167,7 @@ def read_settings_file(path: Path) -> Mapping[str, str]:
         raise SettingsError(
             f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}."
         ) from None
-    found = dotenv_values(stream=StringIO(text), interpolate=False)
-    return {name: value for name, value in found.items() if value}
+    return file_values(text)
 
 
 def known_password(values: Mapping[str, str], login: str) -> str | None:

@@ -95,10 +95,6 @@ update auth.users
 -- The password of an address that nobody has confirmed, which may be that of somebody who claims another person's address.
 update auth.users set encrypted_password = '', updated_at = now() where id = %(id)s and confirmed_at is null
 
--- name: rehash
--- The same password under another hash: nothing else of the account changes.
-update auth.users set encrypted_password = %(hash)s where id = %(id)s and encrypted_password = %(before)s
-
 -- name: user_metadata
 -- A null of the given object takes a key away.
 update auth.users
